@@ -1,0 +1,287 @@
+//! Invoices: what others may pay us. Paid at LDK's `PaymentClaimed`, never before.
+
+use sendpay_store::Ticket;
+
+use crate::{Cursor, Ledger, Msat, Order, PaymentHash, Preimage, ReadError};
+
+/// An invoice to keep.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewInvoice {
+    /// The name it is asked for by; unique.
+    pub label: String,
+    /// What is paid; unique.
+    pub payment_hash: PaymentHash,
+    /// What proves it; a hold invoice may have none.
+    pub preimage: Option<Preimage>,
+    /// The secret in the invoice; a payment to ourselves must give it.
+    pub payment_secret: Option<[u8; 32]>,
+    /// The invoice itself.
+    pub bolt11: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// How much; `None` for any amount.
+    pub amount_msat: Option<Msat>,
+    /// When it lapses, in ms since 1970.
+    pub expires_at_ms: u64,
+    /// Its `min_final_cltv_expiry_delta`, in blocks.
+    pub cltv: u32,
+    /// The HTLC is held until the operator settles or cancels.
+    pub hold: bool,
+}
+
+/// Where an invoice stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InvoiceState {
+    /// May be paid; or has lapsed, see [`Invoice::expired`].
+    Open,
+    /// An HTLC for it is held.
+    Held,
+    /// `PaymentClaimed` came.
+    Paid,
+    /// Never payable again.
+    Cancelled,
+}
+
+/// An invoice.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Invoice {
+    /// Its number in the order of creation, from 1.
+    pub created_index: u64,
+    /// The number of its last change; `None` while it never changed.
+    pub updated_index: Option<u64>,
+    /// The name it is asked for by.
+    pub label: String,
+    /// What is paid.
+    pub payment_hash: PaymentHash,
+    /// What proves it, where known. A secret until the invoice is paid.
+    pub preimage: Option<Preimage>,
+    /// The secret in the invoice.
+    pub payment_secret: Option<[u8; 32]>,
+    /// The invoice itself.
+    pub bolt11: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// How much; `None` for any amount.
+    pub amount_msat: Option<Msat>,
+    /// When it was made, in ms since 1970.
+    pub created_at_ms: u64,
+    /// When it lapses, in ms since 1970.
+    pub expires_at_ms: u64,
+    /// Its `min_final_cltv_expiry_delta`, in blocks.
+    pub cltv: u32,
+    /// A hold invoice.
+    pub hold: bool,
+    /// Where it stands.
+    pub state: InvoiceState,
+    /// Held: the height from which it can no longer be claimed.
+    pub claim_deadline: Option<u32>,
+    /// Held: how much, in msat.
+    pub amount_held_msat: Option<Msat>,
+    /// Paid: its number in the order of payment.
+    pub pay_index: Option<u64>,
+    /// Paid: how much came, in msat.
+    pub amount_received_msat: Option<Msat>,
+    /// Paid: when, in ms since 1970.
+    pub paid_at_ms: Option<u64>,
+}
+
+impl Invoice {
+    /// Whether it has lapsed at that time: open, and its time is over.
+    pub fn expired(&self, now_ms: u64) -> bool {
+        self.state == InvoiceState::Open && now_ms >= self.expires_at_ms
+    }
+}
+
+/// How an invoice is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvoiceKey {
+    /// By its label.
+    Label(String),
+    /// By its payment hash.
+    Hash(PaymentHash),
+}
+
+/// Which invoices to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InvoiceFilter {
+    /// Only the one with this label.
+    pub label: Option<String>,
+    /// Only the one with this hash.
+    pub payment_hash: Option<PaymentHash>,
+    /// In which order.
+    pub order: Order,
+    /// The first index to list, in that order's numbers.
+    pub start: u64,
+}
+
+/// Why an invoice was not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum AddInvoiceError {
+    /// There is one with that label (900).
+    #[error("Duplicate label '{0}'")]
+    DuplicateLabel(String),
+    /// There is one with that hash (901).
+    #[error("preimage already used")]
+    DuplicateHash(PaymentHash),
+    /// The preimage is not that hash's.
+    #[error("the preimage does not prove payment_hash {0}")]
+    NoProof(PaymentHash),
+    /// The store refused.
+    #[error("the ledger could not be used")]
+    Store(#[from] rusqlite::Error),
+    /// An invoice that cannot be was found.
+    #[error("the ledger holds an invoice that cannot be")]
+    Damaged(#[from] crate::Violation),
+}
+
+/// What holding came to.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// It was open and is held now.
+    Held(Invoice),
+    /// It was held before. Nothing changed.
+    AlreadyHeld(Invoice),
+}
+
+/// Why an invoice was not held.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    /// There is no such invoice.
+    #[error("Unknown invoice with payment_hash: {0}")]
+    Unknown(PaymentHash),
+    /// It is not open any more.
+    #[error("invoice is {}", .0.as_str())]
+    NotOpen(InvoiceState),
+    /// Its time is over.
+    #[error("invoice expired")]
+    Expired,
+    /// The store refused.
+    #[error("the ledger could not be used")]
+    Store(#[from] rusqlite::Error),
+    /// An invoice that cannot be was found.
+    #[error("the ledger holds an invoice that cannot be")]
+    Damaged(#[from] crate::Violation),
+}
+
+/// What a payment of an invoice came to.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Paid {
+    /// It is paid now.
+    Now(Invoice),
+    /// It was paid before: an event that came again. Nothing changed.
+    Already(Invoice),
+}
+
+/// Why an invoice was not made paid.
+#[derive(Debug, thiserror::Error)]
+pub enum PaidError {
+    /// There is no such invoice.
+    #[error("Unknown invoice with payment_hash: {0}")]
+    Unknown(PaymentHash),
+    /// The preimage is not this hash's.
+    #[error("the preimage does not prove payment_hash {0}")]
+    NoProof(PaymentHash),
+    /// The store refused.
+    #[error("the ledger could not be used")]
+    Store(#[from] rusqlite::Error),
+    /// An invoice that cannot be was found.
+    #[error("the ledger holds an invoice that cannot be")]
+    Damaged(#[from] crate::Violation),
+}
+
+/// What cancelling came to.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It is cancelled now.
+    Now(Invoice),
+    /// It was cancelled before. Nothing changed.
+    Already(Invoice),
+}
+
+/// Why an invoice was not cancelled.
+#[derive(Debug, thiserror::Error)]
+pub enum CancelError {
+    /// There is no such invoice.
+    #[error("Unknown invoice with payment_hash: {0}")]
+    Unknown(PaymentHash),
+    /// It is paid.
+    #[error("invoice is already paid")]
+    Paid,
+    /// The store refused.
+    #[error("the ledger could not be used")]
+    Store(#[from] rusqlite::Error),
+    /// An invoice that cannot be was found.
+    #[error("the ledger holds an invoice that cannot be")]
+    Damaged(#[from] crate::Violation),
+}
+
+impl InvoiceState {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            InvoiceState::Open => "open",
+            InvoiceState::Held => "held",
+            InvoiceState::Paid => "paid",
+            InvoiceState::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl Ledger {
+    /// Keeps a new invoice, open.
+    pub fn add_invoice(
+        &self,
+        new: NewInvoice,
+        now_ms: u64,
+    ) -> Ticket<Result<Invoice, AddInvoiceError>> {
+        todo!()
+    }
+
+    /// The invoice of this name, if there is one.
+    pub fn invoice(&self, by: InvoiceKey) -> Result<Option<Invoice>, ReadError> {
+        todo!()
+    }
+
+    /// Visits the next invoices, at most `rows_max`; else as [`Ledger::page`].
+    pub fn invoices_page(
+        &self,
+        filter: &InvoiceFilter,
+        after: Option<Cursor>,
+        rows_max: usize,
+        visit: &mut dyn FnMut(&Invoice),
+    ) -> Result<Option<Cursor>, ReadError> {
+        todo!()
+    }
+
+    /// An HTLC for a hold invoice has arrived: open becomes held. As often as it comes.
+    pub fn invoice_held(
+        &self,
+        payment_hash: PaymentHash,
+        amount_msat: Msat,
+        claim_deadline: Option<u32>,
+        now_ms: u64,
+    ) -> Ticket<Result<Hold, HoldError>> {
+        todo!()
+    }
+
+    /// `PaymentClaimed` came: the invoice is paid, with the next pay_index. As often as it comes.
+    /// An invoice that had lapsed or was cancelled is paid too: the money has come.
+    pub fn invoice_paid(
+        &self,
+        payment_hash: PaymentHash,
+        preimage: Preimage,
+        amount_received_msat: Msat,
+        now_ms: u64,
+    ) -> Ticket<Result<Paid, PaidError>> {
+        todo!()
+    }
+
+    /// Open or held becomes cancelled. A paid one cannot.
+    pub fn invoice_cancelled(
+        &self,
+        payment_hash: PaymentHash,
+        now_ms: u64,
+    ) -> Ticket<Result<Cancelled, CancelError>> {
+        todo!()
+    }
+}
