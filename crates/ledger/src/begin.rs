@@ -1,8 +1,15 @@
 //! The pending record, made before anything is sent (L1), if the repeat rules allow it (L7).
 
+use std::sync::Arc;
+
+use rusqlite::{Connection, named_params};
 use sendpay_store::Ticket;
 
-use crate::{BeginError, Ledger, NewPayment, Payment};
+use crate::number::next_created;
+use crate::repeat::{Earlier, Verdict, judge};
+use crate::row::{deleted_payment, live_payment, sql};
+use crate::text::{optional_node_row, optional_text_row};
+use crate::{BeginError, Ledger, NewPayment, Payment, ReadError, Status, Violation, route};
 
 /// What asking for a payment came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +25,134 @@ pub enum Begun {
 impl Ledger {
     /// Applies the repeat rules and makes the pending record, in one commit (L1, L7).
     pub fn begin(&self, new: NewPayment, now_ms: u64) -> Ticket<Result<Begun, BeginError>> {
-        todo!()
+        let changed = Arc::clone(&self.payments_changed);
+        self.store.enqueue_then(
+            bytes(&new),
+            move |connection| begin(connection, new, now_ms),
+            move |outcome| {
+                if let Ok(Begun::New(payment)) = outcome {
+                    changed.wake(&payment.payment_hash);
+                }
+            },
+        )
     }
 
     /// What [`Ledger::begin`] would say now; `None` for a new record. Writes nothing, promises
     /// nothing: another may begin it in between.
     pub fn peek(&self, new: &NewPayment) -> Result<Option<Begun>, BeginError> {
-        todo!()
+        self.store.read(|connection| match judge(connection, new)? {
+            Verdict::New { .. } => Ok(None),
+            Verdict::Same(earlier) => begun_before(connection, &earlier).map(Some),
+        })
     }
+}
+
+/// About how much memory a call with it holds.
+pub(crate) fn bytes(new: &NewPayment) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    size_of::<NewPayment>()
+        + size_of_val(new.route.as_slice())
+        + text(&new.label)
+        + text(&new.bolt11)
+        + text(&new.description)
+}
+
+/// The rules and the record, inside a call.
+pub(crate) fn begin(
+    connection: &Connection,
+    new: NewPayment,
+    now_ms: u64,
+) -> Result<Begun, BeginError> {
+    match judge(connection, &new)? {
+        Verdict::New { groupid } => insert(connection, new, groupid, now_ms).map(Begun::New),
+        Verdict::Same(earlier) => begun_before(connection, &earlier),
+    }
+}
+
+fn begun_before(connection: &Connection, earlier: &Earlier) -> Result<Begun, BeginError> {
+    let found = match earlier.deleted {
+        true => deleted_payment(connection, earlier.created_index)?,
+        false => live_payment(connection, earlier.created_index)?,
+    };
+    // On a reader the record may have been settled or deleted since the rules looked at it.
+    let payment = match found {
+        Some(payment) => payment,
+        None => deleted_payment(connection, earlier.created_index)?
+            .ok_or(ReadError::Store(rusqlite::Error::QueryReturnedNoRows))?,
+    };
+    match payment.status {
+        Status::Pending => Ok(Begun::Pending(payment)),
+        Status::Complete => Ok(Begun::Complete(payment)),
+        Status::Failed => Err(BeginError::GroupPartFailed {
+            payment_hash: payment.payment_hash,
+            groupid: payment.groupid,
+            partid: payment.partid,
+        }),
+    }
+}
+
+fn insert(
+    connection: &Connection,
+    new: NewPayment,
+    groupid: u64,
+    now_ms: u64,
+) -> Result<Payment, BeginError> {
+    let total_msat = new.effective_total_msat();
+    let route = route::encode(&new.route)?;
+    let first_channel = new.route.first().map(|hop| hop.short_channel_id);
+    let numbers = next_created(connection)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO payment (created_index, created_change, payment_hash, groupid, partid,
+                 destination, amount_msat, amount_sent_msat, total_msat, created_at, label,
+                 bolt11, description, cltv_expiry, first_channel, route)
+             VALUES (:created_index, :created_change, :payment_hash, :groupid, :partid,
+                 :destination, :amount_msat, :amount_sent_msat, :total_msat, :created_at, :label,
+                 :bolt11, :description, :cltv_expiry, :first_channel, :route)",
+        )?
+        .execute(named_params! {
+            ":created_index": numbers.index,
+            ":created_change": numbers.change,
+            ":payment_hash": new.payment_hash.as_bytes(),
+            ":groupid": sql(groupid),
+            ":partid": sql(new.partid),
+            ":destination": optional_node_row(connection, new.destination.as_ref())?,
+            ":amount_msat": sql(new.amount_msat.msat()),
+            ":amount_sent_msat": sql(new.amount_sent_msat.msat()),
+            ":total_msat": sql(total_msat.msat()),
+            ":created_at": sql(now_ms),
+            ":label": optional_text_row(connection, new.label.as_deref())?,
+            ":bolt11": optional_text_row(connection, new.bolt11.as_deref())?,
+            ":description": optional_text_row(connection, new.description.as_deref())?,
+            ":cltv_expiry": new.cltv_expiry,
+            ":first_channel": first_channel.map(u64::cast_signed),
+            ":route": &route,
+        })?;
+    let created_index = u64::try_from(numbers.index).map_err(|_| Violation::Value {
+        created_index: 0,
+        column: "created_index",
+    })?;
+    Ok(Payment {
+        created_index,
+        updated_index: None,
+        payment_hash: new.payment_hash,
+        groupid,
+        partid: new.partid,
+        destination: new.destination,
+        amount_msat: new.amount_msat,
+        amount_sent_msat: new.amount_sent_msat,
+        total_msat,
+        created_at_ms: now_ms,
+        completed_at_ms: None,
+        status: Status::Pending,
+        preimage: None,
+        label: new.label,
+        bolt11: new.bolt11,
+        description: new.description,
+        cltv_expiry: new.cltv_expiry,
+        first_channel,
+        failure: None,
+        own: true,
+        route,
+    })
 }

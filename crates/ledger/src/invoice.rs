@@ -1,8 +1,7 @@
-//! Invoices: what others may pay us. Paid at LDK's `PaymentClaimed`, never before.
+//! Invoices: what others may pay us. Their shape; how they are kept is in `invoice_book.rs`.
 
-use sendpay_store::Ticket;
-
-use crate::{Cursor, Ledger, Msat, Order, PaymentHash, Preimage, ReadError};
+use crate::read::from_read_error;
+use crate::{Msat, Order, PaymentHash, Preimage};
 
 /// An invoice to keep.
 #[derive(Clone, PartialEq, Eq)]
@@ -85,6 +84,19 @@ pub struct Invoice {
     pub paid_at_ms: Option<u64>,
 }
 
+impl std::fmt::Debug for Invoice {
+    /// Without the secrets: `payment_secret`, the invoice string that holds it, the preimage.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Invoice")
+            .field("created_index", &self.created_index)
+            .field("label", &self.label)
+            .field("payment_hash", &self.payment_hash)
+            .field("amount_msat", &self.amount_msat)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Invoice {
     /// Whether it has lapsed at that time: open, and its time is over.
     pub fn expired(&self, now_ms: u64) -> bool {
@@ -135,7 +147,7 @@ pub enum AddInvoiceError {
 }
 
 /// What holding came to.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hold {
     /// It was open and is held now.
     Held(Invoice),
@@ -164,7 +176,7 @@ pub enum HoldError {
 }
 
 /// What a payment of an invoice came to.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Paid {
     /// It is paid now.
     Now(Invoice),
@@ -190,7 +202,7 @@ pub enum PaidError {
 }
 
 /// What cancelling came to.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cancelled {
     /// It is cancelled now.
     Now(Invoice),
@@ -215,7 +227,22 @@ pub enum CancelError {
     Damaged(#[from] crate::Violation),
 }
 
+from_read_error!(AddInvoiceError);
+from_read_error!(HoldError);
+from_read_error!(PaidError);
+from_read_error!(CancelError);
+
 impl InvoiceState {
+    pub(crate) const fn from_code(code: i64) -> Option<InvoiceState> {
+        match code {
+            0 => Some(InvoiceState::Open),
+            1 => Some(InvoiceState::Held),
+            2 => Some(InvoiceState::Paid),
+            3 => Some(InvoiceState::Cancelled),
+            _ => None,
+        }
+    }
+
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -224,64 +251,5 @@ impl InvoiceState {
             InvoiceState::Paid => "paid",
             InvoiceState::Cancelled => "cancelled",
         }
-    }
-}
-
-impl Ledger {
-    /// Keeps a new invoice, open.
-    pub fn add_invoice(
-        &self,
-        new: NewInvoice,
-        now_ms: u64,
-    ) -> Ticket<Result<Invoice, AddInvoiceError>> {
-        todo!()
-    }
-
-    /// The invoice of this name, if there is one.
-    pub fn invoice(&self, by: InvoiceKey) -> Result<Option<Invoice>, ReadError> {
-        todo!()
-    }
-
-    /// Visits the next invoices, at most `rows_max`; else as [`Ledger::page`].
-    pub fn invoices_page(
-        &self,
-        filter: &InvoiceFilter,
-        after: Option<Cursor>,
-        rows_max: usize,
-        visit: &mut dyn FnMut(&Invoice),
-    ) -> Result<Option<Cursor>, ReadError> {
-        todo!()
-    }
-
-    /// An HTLC for a hold invoice has arrived: open becomes held. As often as it comes.
-    pub fn invoice_held(
-        &self,
-        payment_hash: PaymentHash,
-        amount_msat: Msat,
-        claim_deadline: Option<u32>,
-        now_ms: u64,
-    ) -> Ticket<Result<Hold, HoldError>> {
-        todo!()
-    }
-
-    /// `PaymentClaimed` came: the invoice is paid, with the next pay_index. As often as it comes.
-    /// An invoice that had lapsed or was cancelled is paid too: the money has come.
-    pub fn invoice_paid(
-        &self,
-        payment_hash: PaymentHash,
-        preimage: Preimage,
-        amount_received_msat: Msat,
-        now_ms: u64,
-    ) -> Ticket<Result<Paid, PaidError>> {
-        todo!()
-    }
-
-    /// Open or held becomes cancelled. A paid one cannot.
-    pub fn invoice_cancelled(
-        &self,
-        payment_hash: PaymentHash,
-        now_ms: u64,
-    ) -> Ticket<Result<Cancelled, CancelError>> {
-        todo!()
     }
 }

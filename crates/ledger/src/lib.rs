@@ -25,6 +25,7 @@ mod delete;
 mod groups;
 mod identifier;
 mod invoice;
+mod invoice_book;
 mod ledger;
 mod number;
 mod payment;

@@ -1,7 +1,11 @@
 //! The repeat rules (L7): what asking again for a payment hash may do. CLN's `check_progress`
 //! to the letter, with deleted records and late preimages besides.
 
-use crate::{Msat, NodeId, PaymentHash, Violation};
+use rusqlite::Connection;
+
+use crate::payment::GROUPID_MAX;
+use crate::read::from_read_error;
+use crate::{Msat, NewPayment, NodeId, PaymentHash, ReadError, Status, Violation};
 
 /// Why a payment was not begun. `Display` is CLN's text.
 #[derive(Debug, thiserror::Error)]
@@ -105,4 +109,225 @@ pub enum BeginError {
     /// A record that breaks a promise was found.
     #[error("the ledger holds a record that cannot be")]
     Damaged(#[from] Violation),
+}
+
+from_read_error!(BeginError);
+
+/// What the rules need to know of an earlier record of the same hash.
+#[derive(Clone, Debug)]
+pub(crate) struct Earlier {
+    pub(crate) created_index: i64,
+    pub(crate) deleted: bool,
+    groupid: u64,
+    partid: u64,
+    status: Status,
+    amount_msat: Msat,
+    total_msat: Msat,
+    destination: Option<NodeId>,
+}
+
+/// What the rules allow.
+pub(crate) enum Verdict {
+    /// A new record in this group.
+    New {
+        /// As asked for, or the next one.
+        groupid: u64,
+    },
+    /// Asked for before: nothing is sent, this record is the answer.
+    Same(Earlier),
+}
+
+/// Applies the rules to the records there are now.
+pub(crate) fn judge(connection: &Connection, new: &NewPayment) -> Result<Verdict, BeginError> {
+    if new.partid > GROUPID_MAX {
+        return Err(BeginError::PartidTooLarge(new.partid));
+    }
+    let earlier = earlier(connection, &new.payment_hash)?;
+    let groupid = match new.groupid {
+        Some(groupid) => groupid,
+        None => {
+            1 + earlier
+                .iter()
+                .map(|record| record.groupid)
+                .max()
+                .unwrap_or(0)
+        }
+    };
+    if groupid > GROUPID_MAX {
+        return Err(BeginError::GroupidTooLarge(groupid));
+    }
+    if let Some(same) = scan(new, groupid, &earlier)? {
+        return Ok(Verdict::Same(same.clone()));
+    }
+    let late = connection
+        .prepare_cached("SELECT 1 FROM late_preimage WHERE payment_hash = ?1")?
+        .exists([new.payment_hash.as_bytes()])?;
+    if late {
+        return Err(BeginError::LatePreimage(new.payment_hash));
+    }
+    Ok(Verdict::New { groupid })
+}
+
+/// All records of the hash, deleted ones as if they lived, in the order of creation.
+fn earlier(connection: &Connection, hash: &PaymentHash) -> Result<Vec<Earlier>, ReadError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT created_index, 0, groupid, partid, status, amount_msat, total_msat,
+             (SELECT node_id FROM node WHERE node.id = destination)
+         FROM payment WHERE payment_hash = ?1
+         UNION ALL
+         SELECT created_index, 1, groupid, partid, status, amount_msat, total_msat,
+             (SELECT node_id FROM node WHERE node.id = destination)
+         FROM deleted WHERE payment_hash = ?1",
+    )?;
+    let mut rows = statement.query([hash.as_bytes()])?;
+    let mut earlier = Vec::new();
+    while let Some(row) = rows.next()? {
+        let created_index: i64 = row.get(0)?;
+        let number = |index, column| -> Result<u64, ReadError> {
+            let number = u64::try_from(row.get::<_, i64>(index)?);
+            Ok(number.map_err(|_| impossible(created_index, column))?)
+        };
+        let amount = |index, column| -> Result<Msat, ReadError> {
+            Ok(Msat::new(number(index, column)?).ok_or(impossible(created_index, column))?)
+        };
+        earlier.push(Earlier {
+            created_index,
+            deleted: row.get(1)?,
+            groupid: number(2, "groupid")?,
+            partid: number(3, "partid")?,
+            status: Status::from_code(row.get(4)?).ok_or(impossible(created_index, "status"))?,
+            amount_msat: amount(5, "amount_msat")?,
+            total_msat: amount(6, "total_msat")?,
+            destination: row.get::<_, Option<_>>(7)?.map(NodeId),
+        });
+    }
+    earlier.sort_unstable_by_key(|record| record.created_index);
+    Ok(earlier)
+}
+
+fn impossible(created_index: i64, column: &'static str) -> Violation {
+    Violation::Value {
+        created_index: u64::try_from(created_index).unwrap_or(0),
+        column,
+    }
+}
+
+/// CLN's scan: the first record that decides, does.
+fn scan<'a>(
+    new: &NewPayment,
+    groupid: u64,
+    earlier: &'a [Earlier],
+) -> Result<Option<&'a Earlier>, BeginError> {
+    let mut any_complete = false;
+    let mut pending_msat = Msat::ZERO;
+    for record in earlier {
+        match record.status {
+            Status::Complete => {
+                any_complete = true;
+                // The group is not compared: the part is paid, whichever try paid it.
+                if record.partid == new.partid {
+                    return same_as_complete(new, record).map(Some);
+                }
+            }
+            Status::Pending => {
+                if let Some(same) = beside_pending(new, groupid, record)? {
+                    return Ok(Some(same));
+                }
+                pending_msat = pending_msat
+                    .checked_add(record.amount_msat)
+                    .unwrap_or(Msat::MAX);
+            }
+            Status::Failed => {
+                if (record.groupid, record.partid) == (groupid, new.partid) {
+                    return Err(BeginError::GroupPartFailed {
+                        payment_hash: new.payment_hash,
+                        groupid,
+                        partid: new.partid,
+                    });
+                }
+            }
+        }
+    }
+    if any_complete {
+        return Err(BeginError::AlreadySucceededOtherParts);
+    }
+    check_total(new, pending_msat)?;
+    Ok(None)
+}
+
+fn same_as_complete<'a>(new: &NewPayment, record: &'a Earlier) -> Result<&'a Earlier, BeginError> {
+    if record.amount_msat != new.amount_msat {
+        return Err(BeginError::AlreadySucceededAmount {
+            had: record.amount_msat,
+            asked: new.amount_msat,
+        });
+    }
+    match other_destination(new, record) {
+        Some(node_id) => Err(BeginError::AlreadySucceededTo(node_id)),
+        None => Ok(record),
+    }
+}
+
+/// The pending record if it is the part asked for; nothing if a part beside it is allowed.
+fn beside_pending<'a>(
+    new: &NewPayment,
+    groupid: u64,
+    record: &'a Earlier,
+) -> Result<Option<&'a Earlier>, BeginError> {
+    if record.groupid != groupid {
+        return Err(BeginError::OtherGroupInProgress {
+            groupid: record.groupid,
+        });
+    }
+    match (record.partid, new.partid) {
+        (0, 1..) => return Err(BeginError::NonParallelInProgress),
+        (1.., 0) => return Err(BeginError::ParallelInProgress),
+        _ => {}
+    }
+    if record.partid != new.partid {
+        let (was, now) = (record.total_msat, new.effective_total_msat());
+        if was != now {
+            return Err(BeginError::TotalChanged { was, now });
+        }
+        return Ok(None);
+    }
+    if record.amount_msat != new.amount_msat {
+        return Err(BeginError::PendingAmount {
+            had: record.amount_msat,
+            asked: new.amount_msat,
+        });
+    }
+    match other_destination(new, record) {
+        Some(node_id) => Err(BeginError::PendingTo(node_id)),
+        None => Ok(Some(record)),
+    }
+}
+
+/// The destination of the record, if both are known and differ.
+fn other_destination(new: &NewPayment, record: &Earlier) -> Option<NodeId> {
+    let (had, asked) = (record.destination?, new.destination?);
+    (had != asked).then_some(had)
+}
+
+/// BOLT 4: no HTLC more once the set has reached its total. With `cap_total`: and none that
+/// would exceed it.
+fn check_total(new: &NewPayment, pending_msat: Msat) -> Result<(), BeginError> {
+    let total = new.effective_total_msat();
+    if total != Msat::ZERO && pending_msat >= total {
+        return Err(BeginError::PartsInProgress {
+            have: pending_msat,
+            of: total,
+        });
+    }
+    let within = pending_msat
+        .checked_add(new.amount_msat)
+        .is_some_and(|sum| sum <= total);
+    if new.cap_total && !within {
+        return Err(BeginError::WouldExceedTotal {
+            have: pending_msat,
+            adding: new.amount_msat,
+            of: total,
+        });
+    }
+    Ok(())
 }

@@ -42,7 +42,7 @@ pub enum RouteError {
 }
 
 /// The bytes of a route.
-pub fn encode(route: &[Hop]) -> Result<Vec<u8>, RouteError> {
+pub(crate) fn encode(route: &[Hop]) -> Result<Vec<u8>, RouteError> {
     if route.len() > ROUTE_HOPS_MAX {
         return Err(RouteError::TooLong);
     }
@@ -59,7 +59,7 @@ pub fn encode(route: &[Hop]) -> Result<Vec<u8>, RouteError> {
 }
 
 /// The route in these bytes.
-pub fn decode(bytes: &[u8]) -> Result<Vec<Hop>, RouteError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<Hop>, RouteError> {
     let (version, mut rest) = bytes.split_first().ok_or(RouteError::Damaged)?;
     if *version != VERSION {
         return Err(RouteError::Version(*version));

@@ -1,1 +1,52 @@
-//! text
+//! Texts and node ids, stored once by content and pointed to.
+
+use bitcoin_hashes::{Hash as _, sha256};
+use rusqlite::{Connection, OptionalExtension as _};
+
+use crate::NodeId;
+
+/// The row of this text, made if missing.
+pub(crate) fn text_row(connection: &Connection, body: &str) -> Result<i64, rusqlite::Error> {
+    let digest = sha256::Hash::hash(body.as_bytes()).to_byte_array();
+    let [a, b, c, d, e, f, g, h, ..] = digest;
+    let hash = i64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    let found = connection
+        .prepare_cached("SELECT id FROM text WHERE hash = ?1 AND body = ?2")?
+        .query_row((hash, body), |row| row.get(0))
+        .optional()?;
+    if let Some(row) = found {
+        return Ok(row);
+    }
+    connection
+        .prepare_cached("INSERT INTO text (hash, body) VALUES (?1, ?2)")?
+        .insert((hash, body))
+}
+
+/// As [`text_row`], of a text that may be missing.
+pub(crate) fn optional_text_row(
+    connection: &Connection,
+    body: Option<&str>,
+) -> Result<Option<i64>, rusqlite::Error> {
+    body.map(|body| text_row(connection, body)).transpose()
+}
+
+/// The row of this node, made if missing; nothing for no node.
+pub(crate) fn optional_node_row(
+    connection: &Connection,
+    node_id: Option<&NodeId>,
+) -> Result<Option<i64>, rusqlite::Error> {
+    let Some(node_id) = node_id else {
+        return Ok(None);
+    };
+    let found = connection
+        .prepare_cached("SELECT id FROM node WHERE node_id = ?1")?
+        .query_row([node_id.as_bytes()], |row| row.get(0))
+        .optional()?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    connection
+        .prepare_cached("INSERT INTO node (node_id) VALUES (?1)")?
+        .insert([node_id.as_bytes()])
+        .map(Some)
+}

@@ -1,0 +1,403 @@
+//! Keeping invoices: open, held, paid, cancelled. Paid at LDK's `PaymentClaimed`, never before.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use sendpay_store::Ticket;
+
+use crate::number::{next_invoice_created, next_invoice_updated, next_pay_index};
+use crate::read::{Position, first_position};
+use crate::row::sql;
+use crate::{
+    AddInvoiceError, CancelError, Cancelled, Cursor, Hold, HoldError, Invoice, InvoiceFilter,
+    InvoiceKey, InvoiceState, Ledger, Msat, NewInvoice, Paid, PaidError, PaymentHash, Preimage,
+    ReadError, Violation,
+};
+
+const COLUMNS: &str = "created_index, updated_index, label, payment_hash, preimage, \
+    payment_secret, bolt11, description, amount_msat, created_at, expires_at, cltv, hold, state, \
+    claim_deadline, amount_held_msat, pay_index, amount_received_msat, paid_at";
+
+impl Ledger {
+    /// Keeps a new invoice, open.
+    pub fn add_invoice(
+        &self,
+        new: NewInvoice,
+        now_ms: u64,
+    ) -> Ticket<Result<Invoice, AddInvoiceError>> {
+        let text =
+            new.label.len() + new.bolt11.len() + new.description.as_ref().map_or(0, String::len);
+        let changed = Arc::clone(&self.invoices_changed);
+        self.store.enqueue_then(
+            size_of::<NewInvoice>() + text,
+            move |connection| add(connection, &new, now_ms),
+            move |outcome| {
+                if let Ok(invoice) = outcome {
+                    changed.wake(&invoice.payment_hash);
+                }
+            },
+        )
+    }
+
+    /// The invoice of this name, if there is one.
+    pub fn invoice(&self, by: InvoiceKey) -> Result<Option<Invoice>, ReadError> {
+        self.store.read(|connection| match &by {
+            InvoiceKey::Label(label) => invoice_by_label(connection, label),
+            InvoiceKey::Hash(hash) => invoice_by_hash(connection, hash),
+        })
+    }
+
+    /// Visits the next invoices, at most `rows_max`; else as [`Ledger::page`].
+    pub fn invoices_page(
+        &self,
+        filter: &InvoiceFilter,
+        after: Option<Cursor>,
+        rows_max: usize,
+        visit: &mut dyn FnMut(&Invoice),
+    ) -> Result<Option<Cursor>, ReadError> {
+        let mut position = after.map_or(first_position(filter.order, filter.start), |at| at.0);
+        let mut room = rows_max;
+        loop {
+            let last = self.store.read(|connection| {
+                page_of(connection, filter, position, room, &mut |invoice| {
+                    room -= 1;
+                    visit(invoice);
+                })
+            })?;
+            match (last, position) {
+                (Some(last), _) if room == 0 => return Ok(Some(Cursor(last))),
+                (_, Position::NeverUpdated(_)) => position = Position::Updated(0),
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    /// An HTLC for a hold invoice has arrived: open becomes held. As often as it comes.
+    pub fn invoice_held(
+        &self,
+        payment_hash: PaymentHash,
+        amount_msat: Msat,
+        claim_deadline: Option<u32>,
+        now_ms: u64,
+    ) -> Ticket<Result<Hold, HoldError>> {
+        let changed = Arc::clone(&self.invoices_changed);
+        self.store.enqueue_then(
+            size_of::<PaymentHash>(),
+            move |connection| {
+                hold(
+                    connection,
+                    &payment_hash,
+                    amount_msat,
+                    claim_deadline,
+                    now_ms,
+                )
+            },
+            move |outcome| {
+                if let Ok(Hold::Held(_)) = outcome {
+                    changed.wake(&payment_hash);
+                }
+            },
+        )
+    }
+
+    /// `PaymentClaimed` came: the invoice is paid, with the next pay_index. As often as it comes.
+    /// An invoice that had lapsed or was cancelled is paid too: the money has come.
+    pub fn invoice_paid(
+        &self,
+        payment_hash: PaymentHash,
+        preimage: Preimage,
+        amount_received_msat: Msat,
+        now_ms: u64,
+    ) -> Ticket<Result<Paid, PaidError>> {
+        let changed = Arc::clone(&self.invoices_changed);
+        self.store.enqueue_then(
+            size_of::<Preimage>(),
+            move |connection| {
+                pay(
+                    connection,
+                    &payment_hash,
+                    &preimage,
+                    amount_received_msat,
+                    now_ms,
+                )
+            },
+            move |outcome| {
+                if let Ok(Paid::Now(_)) = outcome {
+                    changed.wake(&payment_hash);
+                }
+            },
+        )
+    }
+
+    /// Open or held becomes cancelled. A paid one cannot. The time is that of the request; an
+    /// invoice that has lapsed can still be cancelled.
+    pub fn invoice_cancelled(
+        &self,
+        payment_hash: PaymentHash,
+        _now_ms: u64,
+    ) -> Ticket<Result<Cancelled, CancelError>> {
+        let changed = Arc::clone(&self.invoices_changed);
+        self.store.enqueue_then(
+            size_of::<PaymentHash>(),
+            move |connection| cancel(connection, &payment_hash),
+            move |outcome| {
+                if let Ok(Cancelled::Now(_)) = outcome {
+                    changed.wake(&payment_hash);
+                }
+            },
+        )
+    }
+}
+
+fn find(
+    connection: &Connection,
+    condition: &str,
+    params: impl rusqlite::Params,
+) -> Result<Option<Invoice>, ReadError> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM invoice WHERE {condition}"))?
+        .query_row(params, |row| Ok(decode(row)))
+        .optional()?
+        .transpose()
+}
+
+fn invoice_by_label(connection: &Connection, label: &str) -> Result<Option<Invoice>, ReadError> {
+    find(connection, "label = ?1", [label])
+}
+
+pub(crate) fn invoice_by_hash(
+    connection: &Connection,
+    payment_hash: &PaymentHash,
+) -> Result<Option<Invoice>, ReadError> {
+    find(connection, "payment_hash = ?1", [payment_hash.as_bytes()])
+}
+
+fn decode(row: &Row<'_>) -> Result<Invoice, ReadError> {
+    let created_index = row.get::<_, i64>(0)?.cast_unsigned();
+    let impossible = |column| Violation::Value {
+        created_index,
+        column,
+    };
+    let optional = |index| -> Result<Option<u64>, rusqlite::Error> {
+        Ok(row.get::<_, Option<i64>>(index)?.map(i64::cast_unsigned))
+    };
+    let amount = |index, column| -> Result<Option<Msat>, ReadError> {
+        let msat = optional(index)?;
+        let amount = msat.map(|msat| Msat::new(msat).ok_or(impossible(column)));
+        Ok(amount.transpose()?)
+    };
+    Ok(Invoice {
+        created_index,
+        updated_index: optional(1)?,
+        label: row.get(2)?,
+        payment_hash: PaymentHash(row.get(3)?),
+        preimage: row.get::<_, Option<_>>(4)?.map(Preimage),
+        payment_secret: row.get(5)?,
+        bolt11: row.get(6)?,
+        description: row.get(7)?,
+        amount_msat: amount(8, "amount_msat")?,
+        created_at_ms: row.get::<_, i64>(9)?.cast_unsigned(),
+        expires_at_ms: row.get::<_, i64>(10)?.cast_unsigned(),
+        cltv: row.get(11)?,
+        hold: row.get(12)?,
+        state: InvoiceState::from_code(row.get(13)?).ok_or(impossible("state"))?,
+        claim_deadline: row.get(14)?,
+        amount_held_msat: amount(15, "amount_held_msat")?,
+        pay_index: optional(16)?,
+        amount_received_msat: amount(17, "amount_received_msat")?,
+        paid_at_ms: optional(18)?,
+    })
+}
+
+fn gone() -> ReadError {
+    ReadError::Store(rusqlite::Error::QueryReturnedNoRows)
+}
+
+fn add(connection: &Connection, new: &NewInvoice, now_ms: u64) -> Result<Invoice, AddInvoiceError> {
+    if let Some(preimage) = new.preimage
+        && preimage.payment_hash() != new.payment_hash
+    {
+        return Err(AddInvoiceError::NoProof(new.payment_hash));
+    }
+    if invoice_by_label(connection, &new.label)?.is_some() {
+        return Err(AddInvoiceError::DuplicateLabel(new.label.clone()));
+    }
+    if invoice_by_hash(connection, &new.payment_hash)?.is_some() {
+        return Err(AddInvoiceError::DuplicateHash(new.payment_hash));
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO invoice (created_index, label, payment_hash, preimage, payment_secret,
+                 bolt11, description, amount_msat, created_at, expires_at, cltv, hold)
+             VALUES (:created_index, :label, :payment_hash, :preimage, :payment_secret,
+                 :bolt11, :description, :amount_msat, :created_at, :expires_at, :cltv, :hold)",
+        )?
+        .execute(named_params! {
+            ":created_index": next_invoice_created(connection)?,
+            ":label": new.label,
+            ":payment_hash": new.payment_hash.as_bytes(),
+            ":preimage": new.preimage.as_ref().map(Preimage::as_bytes),
+            ":payment_secret": new.payment_secret,
+            ":bolt11": new.bolt11,
+            ":description": new.description,
+            ":amount_msat": new.amount_msat.map(|amount| sql(amount.msat())),
+            ":created_at": sql(now_ms),
+            ":expires_at": sql(new.expires_at_ms),
+            ":cltv": new.cltv,
+            ":hold": new.hold,
+        })?;
+    Ok(invoice_by_hash(connection, &new.payment_hash)?.ok_or_else(gone)?)
+}
+
+fn hold(
+    connection: &Connection,
+    payment_hash: &PaymentHash,
+    amount_msat: Msat,
+    claim_deadline: Option<u32>,
+    now_ms: u64,
+) -> Result<Hold, HoldError> {
+    let invoice =
+        invoice_by_hash(connection, payment_hash)?.ok_or(HoldError::Unknown(*payment_hash))?;
+    match invoice.state {
+        InvoiceState::Held => return Ok(Hold::AlreadyHeld(invoice)),
+        InvoiceState::Paid | InvoiceState::Cancelled => {
+            return Err(HoldError::NotOpen(invoice.state));
+        }
+        InvoiceState::Open if invoice.expired(now_ms) => return Err(HoldError::Expired),
+        InvoiceState::Open => {}
+    }
+    connection
+        .prepare_cached(
+            "UPDATE invoice SET state = 1, amount_held_msat = ?2, claim_deadline = ?3,
+                 updated_index = ?4
+             WHERE payment_hash = ?1 AND state = 0",
+        )?
+        .execute((
+            payment_hash.as_bytes(),
+            sql(amount_msat.msat()),
+            claim_deadline,
+            next_invoice_updated(connection)?,
+        ))?;
+    Ok(Hold::Held(
+        invoice_by_hash(connection, payment_hash)?.ok_or_else(gone)?,
+    ))
+}
+
+fn pay(
+    connection: &Connection,
+    payment_hash: &PaymentHash,
+    preimage: &Preimage,
+    amount_received_msat: Msat,
+    now_ms: u64,
+) -> Result<Paid, PaidError> {
+    if preimage.payment_hash() != *payment_hash {
+        return Err(PaidError::NoProof(*payment_hash));
+    }
+    let invoice =
+        invoice_by_hash(connection, payment_hash)?.ok_or(PaidError::Unknown(*payment_hash))?;
+    if invoice.state == InvoiceState::Paid {
+        return Ok(Paid::Already(invoice));
+    }
+    let paid = pay_row(
+        connection,
+        payment_hash,
+        preimage,
+        amount_received_msat,
+        now_ms,
+    )?;
+    Ok(Paid::Now(paid))
+}
+
+/// Makes an invoice paid that is not. The caller has proved the preimage.
+pub(crate) fn pay_row(
+    connection: &Connection,
+    payment_hash: &PaymentHash,
+    preimage: &Preimage,
+    amount_received_msat: Msat,
+    now_ms: u64,
+) -> Result<Invoice, ReadError> {
+    connection
+        .prepare_cached(
+            "UPDATE invoice SET state = 2, preimage = ?2, amount_received_msat = ?3,
+                 paid_at = max(created_at, ?4), updated_index = ?5, pay_index = ?6
+             WHERE payment_hash = ?1 AND state <> 2",
+        )?
+        .execute((
+            payment_hash.as_bytes(),
+            preimage.as_bytes(),
+            sql(amount_received_msat.msat()),
+            sql(now_ms),
+            next_invoice_updated(connection)?,
+            next_pay_index(connection)?,
+        ))?;
+    invoice_by_hash(connection, payment_hash)?.ok_or_else(gone)
+}
+
+fn cancel(connection: &Connection, payment_hash: &PaymentHash) -> Result<Cancelled, CancelError> {
+    let invoice =
+        invoice_by_hash(connection, payment_hash)?.ok_or(CancelError::Unknown(*payment_hash))?;
+    match invoice.state {
+        InvoiceState::Cancelled => return Ok(Cancelled::Already(invoice)),
+        InvoiceState::Paid => return Err(CancelError::Paid),
+        InvoiceState::Open | InvoiceState::Held => {}
+    }
+    connection
+        .prepare_cached(
+            "UPDATE invoice SET state = 3, updated_index = ?2
+             WHERE payment_hash = ?1 AND state IN (0, 1)",
+        )?
+        .execute((payment_hash.as_bytes(), next_invoice_updated(connection)?))?;
+    Ok(Cancelled::Now(
+        invoice_by_hash(connection, payment_hash)?.ok_or_else(gone)?,
+    ))
+}
+
+fn page_of(
+    connection: &Connection,
+    filter: &InvoiceFilter,
+    position: Position,
+    rows_max: usize,
+    visit: &mut dyn FnMut(&Invoice),
+) -> Result<Option<Position>, ReadError> {
+    let (condition, order) = match position {
+        Position::Created(_) => ("created_index > :after", "created_index"),
+        Position::NeverUpdated(_) => (
+            "updated_index IS NULL AND created_index > :after",
+            "created_index",
+        ),
+        Position::Updated(_) => ("updated_index > :after", "updated_index"),
+    };
+    let label = filter.label.as_ref().map_or("", |_| "AND label = :label");
+    let hash = filter
+        .payment_hash
+        .map_or("", |_| "AND payment_hash = :hash");
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM invoice WHERE {condition} {label} {hash}
+         ORDER BY {order} LIMIT :rows_max"
+    ))?;
+    let (after, limit) = (
+        sql(position.number()),
+        i64::try_from(rows_max).unwrap_or(i64::MAX),
+    );
+    let hash = filter.payment_hash.map(|hash| hash.0);
+    let mut params: Vec<(&str, &dyn rusqlite::ToSql)> =
+        vec![(":after", &after), (":rows_max", &limit)];
+    if let Some(label) = &filter.label {
+        params.push((":label", label));
+    }
+    if let Some(hash) = &hash {
+        params.push((":hash", hash));
+    }
+    let mut rows = statement.query(params.as_slice())?;
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        let invoice = decode(row)?;
+        last = Some(match position {
+            Position::Created(_) => Position::Created(invoice.created_index),
+            Position::NeverUpdated(_) => Position::NeverUpdated(invoice.created_index),
+            Position::Updated(_) => Position::Updated(invoice.updated_index.unwrap_or_default()),
+        });
+        visit(&invoice);
+    }
+    Ok(last)
+}

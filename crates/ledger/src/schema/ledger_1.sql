@@ -1,0 +1,307 @@
+-- L5: the last number given of each kind. One row; numbers never go back.
+CREATE TABLE counter (
+    id INTEGER PRIMARY KEY CHECK (id = 0),
+    created INTEGER NOT NULL DEFAULT 0,
+    updated INTEGER NOT NULL DEFAULT 0,
+    deleted INTEGER NOT NULL DEFAULT 0,
+    change INTEGER NOT NULL DEFAULT 0,
+    invoice_created INTEGER NOT NULL DEFAULT 0,
+    invoice_updated INTEGER NOT NULL DEFAULT 0,
+    pay_index INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO counter (id) VALUES (0);
+CREATE TRIGGER counter_never_back BEFORE UPDATE ON counter
+WHEN NEW.id <> 0 OR NEW.created < OLD.created OR NEW.updated < OLD.updated
+    OR NEW.deleted < OLD.deleted OR NEW.change < OLD.change
+    OR NEW.invoice_created < OLD.invoice_created OR NEW.invoice_updated < OLD.invoice_updated
+    OR NEW.pay_index < OLD.pay_index
+BEGIN SELECT RAISE(ABORT, 'L5: a number never goes back'); END;
+CREATE TRIGGER counter_stays BEFORE DELETE ON counter
+BEGIN SELECT RAISE(ABORT, 'L5: a number never goes back'); END;
+
+-- Texts, once by content; hash is the first 8 bytes of their SHA256.
+CREATE TABLE text (
+    id INTEGER PRIMARY KEY,
+    hash INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+CREATE INDEX text_hash ON text (hash);
+
+-- Nodes that were destinations or reported an error.
+CREATE TABLE node (
+    id INTEGER PRIMARY KEY,
+    node_id BLOB NOT NULL UNIQUE CHECK (length(node_id) = 33)
+) STRICT;
+
+-- Where records come from.
+CREATE TABLE origin (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+INSERT INTO origin (id, name) VALUES (0, 'own');
+
+CREATE TABLE payment (
+    created_index INTEGER PRIMARY KEY CHECK (created_index > 0),
+    created_change INTEGER NOT NULL UNIQUE,
+    updated_index INTEGER UNIQUE,
+    settled_change INTEGER UNIQUE,
+    payment_hash BLOB NOT NULL CHECK (length(payment_hash) = 32),
+    groupid INTEGER NOT NULL CHECK (groupid >= 0),
+    partid INTEGER NOT NULL CHECK (partid >= 0),
+    destination INTEGER REFERENCES node (id),
+    amount_msat INTEGER NOT NULL CHECK (amount_msat BETWEEN 0 AND 2100000000000000000),
+    amount_sent_msat INTEGER NOT NULL CHECK (amount_sent_msat BETWEEN 0 AND 2100000000000000000),
+    total_msat INTEGER NOT NULL CHECK (total_msat BETWEEN 0 AND 2100000000000000000),
+    created_at INTEGER NOT NULL CHECK (created_at >= 0),
+    completed_at INTEGER CHECK (completed_at >= created_at),
+    status INTEGER NOT NULL DEFAULT 0 CHECK (status IN (0, 1, 2)),
+    preimage BLOB CHECK (length(preimage) = 32),
+    label INTEGER REFERENCES text (id),
+    bolt11 INTEGER REFERENCES text (id),
+    description INTEGER REFERENCES text (id),
+    cltv_expiry INTEGER CHECK (cltv_expiry BETWEEN 0 AND 4294967295),
+    first_channel INTEGER,
+    code INTEGER CHECK (code BETWEEN 202 AND 209),
+    failcode INTEGER CHECK (failcode BETWEEN 0 AND 65535),
+    erring_index INTEGER CHECK (erring_index BETWEEN 0 AND 4294967295),
+    erring_node INTEGER REFERENCES node (id),
+    erring_channel INTEGER,
+    erring_direction INTEGER CHECK (erring_direction IN (0, 1)),
+    message INTEGER REFERENCES text (id),
+    origin INTEGER NOT NULL DEFAULT 0 REFERENCES origin (id),
+    origin_id INTEGER CHECK ((origin_id IS NULL) = (origin = 0)),
+    route BLOB NOT NULL,
+    UNIQUE (payment_hash, groupid, partid),
+    CHECK ((preimage IS NOT NULL) = (status = 1)),
+    CHECK ((completed_at IS NOT NULL) = (status <> 0)),
+    CHECK ((settled_change IS NOT NULL) = (status <> 0)),
+    CHECK (code IS NULL OR status = 2),
+    CHECK (code IS NOT NULL OR status <> 2 OR origin <> 0),
+    CHECK ((code IS NULL) = (message IS NULL)),
+    CHECK (code IS NOT NULL OR (failcode IS NULL AND erring_index IS NULL AND erring_node IS NULL
+        AND erring_channel IS NULL AND erring_direction IS NULL))
+) STRICT;
+CREATE INDEX payment_pending ON payment (status) WHERE status = 0;
+CREATE INDEX payment_failed ON payment (status) WHERE status = 2;
+CREATE INDEX payment_failed_updated ON payment (updated_index) WHERE status = 2;
+CREATE INDEX payment_label ON payment (label) WHERE label IS NOT NULL;
+CREATE INDEX payment_destination ON payment (destination) WHERE destination IS NOT NULL;
+
+-- The log of deletions, and what L7 must know of them for good.
+CREATE TABLE deleted (
+    change INTEGER PRIMARY KEY,
+    deleted_index INTEGER NOT NULL UNIQUE,
+    created_index INTEGER NOT NULL UNIQUE,
+    updated_index INTEGER,
+    payment_hash BLOB NOT NULL CHECK (length(payment_hash) = 32),
+    groupid INTEGER NOT NULL,
+    partid INTEGER NOT NULL,
+    status INTEGER NOT NULL CHECK (status IN (1, 2)),
+    amount_msat INTEGER NOT NULL,
+    amount_sent_msat INTEGER NOT NULL,
+    total_msat INTEGER NOT NULL,
+    destination INTEGER REFERENCES node (id),
+    created_at INTEGER NOT NULL,
+    completed_at INTEGER NOT NULL,
+    deleted_at INTEGER NOT NULL,
+    preimage BLOB CHECK (length(preimage) = 32),
+    origin INTEGER NOT NULL REFERENCES origin (id),
+    UNIQUE (payment_hash, groupid, partid),
+    CHECK ((preimage IS NOT NULL) = (status = 1))
+) STRICT;
+CREATE TRIGGER deleted_stays BEFORE DELETE ON deleted
+BEGIN SELECT RAISE(ABORT, 'L7: what was deleted is never forgotten'); END;
+CREATE TRIGGER deleted_fixed BEFORE UPDATE ON deleted
+BEGIN SELECT RAISE(ABORT, 'L7: what was deleted is never changed'); END;
+
+-- L4 broken: claimed after it was called failed. The hash takes no new send.
+CREATE TABLE late_preimage (
+    payment_hash BLOB PRIMARY KEY CHECK (length(payment_hash) = 32),
+    preimage BLOB NOT NULL CHECK (length(preimage) = 32),
+    created_index INTEGER NOT NULL,
+    seen_at INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER late_preimage_stays BEFORE DELETE ON late_preimage
+BEGIN SELECT RAISE(ABORT, 'L4: a late preimage is kept'); END;
+
+-- L2: a settled record never changes, and only settling changes a record.
+CREATE TRIGGER payment_settles_once BEFORE UPDATE ON payment WHEN OLD.status <> 0
+BEGIN SELECT RAISE(ABORT, 'L2: a settled record never changes'); END;
+CREATE TRIGGER payment_fixed BEFORE UPDATE OF created_index, created_change, payment_hash, groupid,
+    partid, destination, amount_msat, amount_sent_msat, total_msat, created_at, label, bolt11,
+    description, cltv_expiry, first_channel, origin, origin_id, route ON payment
+BEGIN SELECT RAISE(ABORT, 'L2: only its end changes a record'); END;
+CREATE TRIGGER payment_deleted BEFORE DELETE ON payment
+WHEN OLD.status = 0
+    OR NOT EXISTS (SELECT 1 FROM deleted WHERE created_index = OLD.created_index)
+BEGIN SELECT RAISE(ABORT, 'L5: only settled records are deleted, and only with a number'); END;
+
+-- L7: no record, hence no send, for what is paid, claimed late, was deleted, or is out in
+-- another group.
+CREATE TRIGGER payment_not_twice BEFORE INSERT ON payment
+WHEN EXISTS (SELECT 1 FROM deleted WHERE payment_hash = NEW.payment_hash
+        AND groupid = NEW.groupid AND partid = NEW.partid)
+    OR (NEW.status = 0 AND (
+        EXISTS (SELECT 1 FROM payment WHERE payment_hash = NEW.payment_hash
+            AND (status = 1 OR (status = 0 AND groupid <> NEW.groupid)))
+        OR EXISTS (SELECT 1 FROM deleted WHERE payment_hash = NEW.payment_hash AND status = 1)
+        OR EXISTS (SELECT 1 FROM late_preimage WHERE payment_hash = NEW.payment_hash)))
+BEGIN SELECT RAISE(ABORT, 'L7: no payment twice'); END;
+
+-- Sums by status, in units of 10^9 msat (hi) and the rest (lo), so that they cannot overflow.
+CREATE TABLE total (
+    status INTEGER PRIMARY KEY CHECK (status IN (0, 1, 2)),
+    count INTEGER NOT NULL DEFAULT 0 CHECK (count >= 0),
+    amount_hi INTEGER NOT NULL DEFAULT 0 CHECK (amount_hi >= 0),
+    amount_lo INTEGER NOT NULL DEFAULT 0 CHECK (amount_lo BETWEEN 0 AND 999999999),
+    sent_hi INTEGER NOT NULL DEFAULT 0 CHECK (sent_hi >= 0),
+    sent_lo INTEGER NOT NULL DEFAULT 0 CHECK (sent_lo BETWEEN 0 AND 999999999)
+) STRICT;
+INSERT INTO total (status) VALUES (0), (1), (2);
+CREATE TRIGGER total_after_insert AFTER INSERT ON payment BEGIN
+    UPDATE total SET count = count + 1,
+        amount_hi = amount_hi + NEW.amount_msat / 1000000000
+            + (amount_lo + NEW.amount_msat % 1000000000) / 1000000000,
+        amount_lo = (amount_lo + NEW.amount_msat % 1000000000) % 1000000000,
+        sent_hi = sent_hi + NEW.amount_sent_msat / 1000000000
+            + (sent_lo + NEW.amount_sent_msat % 1000000000) / 1000000000,
+        sent_lo = (sent_lo + NEW.amount_sent_msat % 1000000000) % 1000000000
+    WHERE status = NEW.status;
+END;
+CREATE TRIGGER total_after_delete AFTER DELETE ON payment BEGIN
+    UPDATE total SET count = count - 1,
+        amount_hi = amount_hi - OLD.amount_msat / 1000000000
+            - (amount_lo < OLD.amount_msat % 1000000000),
+        amount_lo = (amount_lo + 1000000000 - OLD.amount_msat % 1000000000) % 1000000000,
+        sent_hi = sent_hi - OLD.amount_sent_msat / 1000000000
+            - (sent_lo < OLD.amount_sent_msat % 1000000000),
+        sent_lo = (sent_lo + 1000000000 - OLD.amount_sent_msat % 1000000000) % 1000000000
+    WHERE status = OLD.status;
+END;
+CREATE TRIGGER total_after_settle AFTER UPDATE OF status ON payment BEGIN
+    UPDATE total SET count = count - 1,
+        amount_hi = amount_hi - OLD.amount_msat / 1000000000
+            - (amount_lo < OLD.amount_msat % 1000000000),
+        amount_lo = (amount_lo + 1000000000 - OLD.amount_msat % 1000000000) % 1000000000,
+        sent_hi = sent_hi - OLD.amount_sent_msat / 1000000000
+            - (sent_lo < OLD.amount_sent_msat % 1000000000),
+        sent_lo = (sent_lo + 1000000000 - OLD.amount_sent_msat % 1000000000) % 1000000000
+    WHERE status = OLD.status;
+    UPDATE total SET count = count + 1,
+        amount_hi = amount_hi + NEW.amount_msat / 1000000000
+            + (amount_lo + NEW.amount_msat % 1000000000) / 1000000000,
+        amount_lo = (amount_lo + NEW.amount_msat % 1000000000) % 1000000000,
+        sent_hi = sent_hi + NEW.amount_sent_msat / 1000000000
+            + (sent_lo + NEW.amount_sent_msat % 1000000000) / 1000000000,
+        sent_lo = (sent_lo + NEW.amount_sent_msat % 1000000000) % 1000000000
+    WHERE status = NEW.status;
+END;
+
+-- Requests that carry a key of their own, so that asking again is answered from the first.
+CREATE TABLE request (
+    idempotency_key TEXT PRIMARY KEY,
+    request_hash BLOB NOT NULL CHECK (length(request_hash) = 32),
+    payment_hash BLOB NOT NULL CHECK (length(payment_hash) = 32),
+    groupid INTEGER NOT NULL CHECK (groupid >= 0),
+    created_at INTEGER NOT NULL CHECK (created_at >= 0)
+) STRICT;
+
+CREATE TABLE invoice (
+    created_index INTEGER PRIMARY KEY CHECK (created_index > 0),
+    updated_index INTEGER UNIQUE,
+    label TEXT NOT NULL UNIQUE,
+    payment_hash BLOB NOT NULL UNIQUE CHECK (length(payment_hash) = 32),
+    preimage BLOB CHECK (length(preimage) = 32),
+    payment_secret BLOB CHECK (length(payment_secret) = 32),
+    bolt11 TEXT NOT NULL,
+    description TEXT,
+    amount_msat INTEGER CHECK (amount_msat BETWEEN 0 AND 2100000000000000000),
+    created_at INTEGER NOT NULL CHECK (created_at >= 0),
+    expires_at INTEGER NOT NULL CHECK (expires_at >= 0),
+    cltv INTEGER NOT NULL CHECK (cltv BETWEEN 0 AND 4294967295),
+    hold INTEGER NOT NULL CHECK (hold IN (0, 1)),
+    state INTEGER NOT NULL DEFAULT 0 CHECK (state IN (0, 1, 2, 3)),
+    claim_deadline INTEGER CHECK (claim_deadline BETWEEN 0 AND 4294967295),
+    amount_held_msat INTEGER CHECK (amount_held_msat BETWEEN 0 AND 2100000000000000000),
+    pay_index INTEGER UNIQUE,
+    amount_received_msat INTEGER
+        CHECK (amount_received_msat BETWEEN 0 AND 2100000000000000000),
+    paid_at INTEGER CHECK (paid_at >= created_at),
+    CHECK (preimage IS NOT NULL OR hold = 1),
+    CHECK (preimage IS NOT NULL OR state <> 2),
+    CHECK ((pay_index IS NOT NULL) = (state = 2)),
+    CHECK ((amount_received_msat IS NOT NULL) = (state = 2)),
+    CHECK ((paid_at IS NOT NULL) = (state = 2)),
+    CHECK ((updated_index IS NOT NULL) = (state <> 0)),
+    CHECK (amount_held_msat IS NOT NULL OR state <> 1)
+) STRICT;
+CREATE TRIGGER invoice_paid_once BEFORE UPDATE ON invoice WHEN OLD.state = 2
+BEGIN SELECT RAISE(ABORT, 'a paid invoice never changes'); END;
+CREATE TRIGGER invoice_fixed BEFORE UPDATE OF created_index, label, payment_hash, payment_secret,
+    bolt11, description, amount_msat, created_at, expires_at, cltv, hold ON invoice
+BEGIN SELECT RAISE(ABORT, 'only its state changes an invoice'); END;
+
+-- For users, read only. Names as in the RPC; times in ms.
+CREATE VIEW sendpays AS SELECT
+    p.created_index,
+    p.updated_index,
+    lower(hex(p.payment_hash)) AS payment_hash,
+    p.groupid,
+    p.partid,
+    CASE p.status WHEN 0 THEN 'pending' WHEN 1 THEN 'complete' ELSE 'failed' END AS status,
+    (SELECT lower(hex(node_id)) FROM node WHERE id = p.destination) AS destination,
+    p.amount_msat,
+    p.amount_sent_msat,
+    p.total_msat,
+    p.created_at AS created_at_ms,
+    p.completed_at AS completed_at_ms,
+    lower(hex(p.preimage)) AS payment_preimage,
+    (SELECT body FROM text WHERE id = p.label) AS label,
+    (SELECT body FROM text WHERE id = p.bolt11) AS bolt11,
+    (SELECT body FROM text WHERE id = p.description) AS description,
+    p.cltv_expiry,
+    p.code,
+    p.failcode,
+    p.erring_index,
+    (SELECT lower(hex(node_id)) FROM node WHERE id = p.erring_node) AS erring_node,
+    p.erring_channel,
+    p.erring_direction,
+    (SELECT body FROM text WHERE id = p.message) AS message,
+    (SELECT name FROM origin WHERE id = p.origin) AS origin
+FROM payment AS p;
+CREATE VIEW deleted_sendpays AS SELECT
+    d.deleted_index,
+    d.created_index,
+    lower(hex(d.payment_hash)) AS payment_hash,
+    d.groupid,
+    d.partid,
+    CASE d.status WHEN 1 THEN 'complete' ELSE 'failed' END AS status,
+    (SELECT lower(hex(node_id)) FROM node WHERE id = d.destination) AS destination,
+    d.amount_msat,
+    d.amount_sent_msat,
+    d.created_at AS created_at_ms,
+    d.completed_at AS completed_at_ms,
+    d.deleted_at AS deleted_at_ms,
+    lower(hex(d.preimage)) AS payment_preimage
+FROM deleted AS d;
+CREATE VIEW invoices AS SELECT
+    i.created_index,
+    i.updated_index,
+    i.label,
+    lower(hex(i.payment_hash)) AS payment_hash,
+    CASE i.state WHEN 0 THEN 'open' WHEN 1 THEN 'held' WHEN 2 THEN 'paid' ELSE 'cancelled' END
+        AS state,
+    i.bolt11,
+    i.description,
+    i.amount_msat,
+    i.created_at AS created_at_ms,
+    i.expires_at AS expires_at_ms,
+    i.cltv,
+    i.hold,
+    i.claim_deadline,
+    i.amount_held_msat,
+    i.pay_index,
+    i.amount_received_msat,
+    i.paid_at AS paid_at_ms,
+    CASE i.state WHEN 2 THEN lower(hex(i.preimage)) END AS payment_preimage
+FROM invoice AS i;
