@@ -1,0 +1,511 @@
+//! Random histories of begin, complete, fail, delete, repeat and crash, events replayed and out of
+//! order, against a plain model; L2, L3, L5 and L7 are checked after each step besides.
+//!
+//! `PROPTEST_CASES=10000 cargo test -p sendpay-ledger --test model` runs longer.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+#[path = "model/mod.rs"]
+mod reference;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use reference::{Answer, Model, Record};
+use sendpay_ledger::{
+    BeginError, Begun, DeleteError, Failure, Filter, GroupFilter, Hop, Ledger, Msat, NewPayment,
+    NodeId, Order, Payment, PaymentHash, PaymentId, Preimage, SettleError, Settled, Status, Store,
+    Warning, payment_id,
+};
+use tempfile::TempDir;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Begin(NewPayment),
+    /// LDK says that a record is paid: any there ever was, by its place among them.
+    Complete(prop::sample::Index),
+    /// With a preimage of another hash.
+    CompleteWithoutProof(prop::sample::Index),
+    Fail(prop::sample::Index, bool, Failure),
+    /// An event of a record that never was.
+    Stray(u8),
+    Delete(u8, Status, Option<(u64, u64)>),
+    /// The process dies; one call that nobody was told of is lost with it.
+    Crash(Option<NewPayment>),
+}
+
+fn preimage(number: u8) -> Preimage {
+    Preimage([number; 32])
+}
+
+fn hash(number: u8) -> PaymentHash {
+    preimage(number).payment_hash()
+}
+
+fn node(number: u8) -> NodeId {
+    NodeId([number; 33])
+}
+
+fn text(words: &'static [&'static str]) -> impl Strategy<Value = Option<String>> {
+    prop::option::of(prop::sample::select(words).prop_map(str::to_owned))
+}
+
+prop_compose! {
+    fn new_payment()(
+        number in 0..3u8,
+        groupid in prop::option::of(0..4u64),
+        partid in 0..4u64,
+        destination in prop::option::of(1..3u8),
+        // Mostly the same, so that repeats repeat.
+        amount in prop_oneof![4 => Just(1000u64), 1 => Just(2000u64), 1 => Just(0u64)],
+        fee in 0..3u64,
+        total in prop_oneof![
+            4 => Just(Some(3000u64)), 1 => Just(Some(4000u64)), 2 => Just(None)
+        ],
+        label in text(&["shop", "rent"]),
+        bolt11 in text(&["lnbcrt1", "lnbcrt2"]),
+        description in text(&["coffee"]),
+        hops in prop::collection::vec((1..4u8, any::<u64>(), 0..2u8), 0..3),
+        cltv_expiry in prop::option::of(any::<u32>()),
+        cap_total in prop::bool::weighted(0.3),
+    ) -> NewPayment {
+        let msat = |msat| Msat::new(msat).unwrap();
+        NewPayment {
+            payment_hash: hash(number),
+            groupid,
+            partid,
+            destination: destination.map(node),
+            amount_msat: msat(amount),
+            amount_sent_msat: msat(amount + fee),
+            total_msat: total.map(msat),
+            label,
+            bolt11,
+            description,
+            route: hops
+                .into_iter()
+                .map(|(to, short_channel_id, direction)| Hop {
+                    node_id: node(to),
+                    short_channel_id,
+                    direction,
+                    amount_msat: msat(amount),
+                    delay: 42,
+                })
+                .collect(),
+            cltv_expiry,
+            cap_total,
+        }
+    }
+}
+
+prop_compose! {
+    fn failure()(
+        code in 202..=209i32,
+        failcode in prop::option::of(any::<u16>()),
+        erring_index in prop::option::of(0..3u32),
+        erring_node in prop::option::of(1..4u8),
+        erring_channel in prop::option::of(any::<u64>()),
+        erring_direction in prop::option::of(0..2u8),
+        message in prop::sample::select(&["reply from remote", "local failure"][..]),
+    ) -> Failure {
+        Failure {
+            code,
+            failcode,
+            erring_index,
+            erring_node: erring_node.map(node),
+            erring_channel,
+            erring_direction,
+            message: message.to_owned(),
+        }
+    }
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    prop::sample::select(&[Status::Pending, Status::Complete, Status::Failed][..])
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let part = prop::option::of((0..4u64, 0..4u64));
+    prop_oneof![
+        10 => new_payment().prop_map(Step::Begin),
+        3 => any::<prop::sample::Index>().prop_map(Step::Complete),
+        1 => any::<prop::sample::Index>().prop_map(Step::CompleteWithoutProof),
+        6 => (any::<prop::sample::Index>(), any::<bool>(), failure())
+            .prop_map(|(which, with_hash, failure)| Step::Fail(which, with_hash, failure)),
+        1 => (0..3u8).prop_map(Step::Stray),
+        3 => (0..3u8, status(), part)
+            .prop_map(|(number, status, part)| Step::Delete(number, status, part)),
+        1 => prop::option::of(new_payment()).prop_map(Step::Crash),
+    ]
+}
+
+/// The ledger, the model, and what was ever seen of both.
+struct World {
+    directory: TempDir,
+    generation: u32,
+    store: Store,
+    ledger: Ledger,
+    model: Model,
+    /// Every record that was ever begun: number of its hash, id, created_index.
+    issued: Vec<(u8, PaymentId, u64)>,
+    /// L2: what each record was when it was settled.
+    settled: HashMap<u64, Record>,
+    now_ms: u64,
+}
+
+impl World {
+    fn new() -> World {
+        let directory = TempDir::new().unwrap();
+        let (store, ledger) = Ledger::open(&directory.path().join("0.sqlite")).unwrap();
+        World {
+            directory,
+            generation: 0,
+            store,
+            ledger,
+            model: Model::default(),
+            issued: Vec::new(),
+            settled: HashMap::new(),
+            now_ms: 1_000_000,
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory
+            .path()
+            .join(format!("{}.sqlite", self.generation))
+    }
+
+    fn take(&mut self, step: Step) {
+        // Clocks go back too.
+        self.now_ms = match self.model.counters.change % 5 {
+            0 => self.now_ms - 1500,
+            _ => self.now_ms + 1000,
+        };
+        let now_ms = self.now_ms;
+        match step {
+            Step::Begin(new) => self.begin(new),
+            Step::Complete(which) => {
+                if let Some((number, id, index)) = self.pick(which) {
+                    let answer = self
+                        .ledger
+                        .complete(id, hash(number), preimage(number), now_ms);
+                    let expected =
+                        self.model
+                            .complete(index, hash(number), preimage(number), now_ms);
+                    assert_eq!(settled(answer.wait().unwrap()), expected);
+                }
+            }
+            Step::CompleteWithoutProof(which) => {
+                if let Some((number, id, index)) = self.pick(which) {
+                    let wrong = preimage(number + 1);
+                    let answer = self.ledger.complete(id, hash(number), wrong, now_ms);
+                    let expected = self.model.complete(index, hash(number), wrong, now_ms);
+                    assert_eq!(settled(answer.wait().unwrap()), expected);
+                }
+            }
+            Step::Fail(which, with_hash, failure) => {
+                if let Some((number, id, index)) = self.pick(which) {
+                    let named = with_hash.then(|| hash(number));
+                    let answer = self.ledger.fail(id, named, failure.clone(), now_ms);
+                    let expected = self.model.fail(index, with_hash, failure, now_ms);
+                    assert_eq!(settled(answer.wait().unwrap()), expected);
+                }
+            }
+            Step::Stray(number) => {
+                let id = payment_id(&hash(number), 77, 0, 7777);
+                let answer = self
+                    .ledger
+                    .complete(id, hash(number), preimage(number), now_ms);
+                assert_eq!(settled(answer.wait().unwrap()), Answer::Word("unknown"));
+            }
+            Step::Delete(number, status, part) => {
+                let answer = self.ledger.delete(hash(number), status, part, now_ms);
+                let expected = self.model.delete(hash(number), status, part);
+                assert_eq!(deleted(answer.wait().unwrap()), expected);
+            }
+            Step::Crash(lost) => self.crash(lost),
+        }
+    }
+
+    fn pick(&self, which: prop::sample::Index) -> Option<(u8, PaymentId, u64)> {
+        (!self.issued.is_empty()).then(|| *which.get(&self.issued))
+    }
+
+    fn begin(&mut self, new: NewPayment) {
+        let before = self.model.clone();
+        let (_, foretold) = self.model.judge(&new);
+        let peeked = self.ledger.peek(&new);
+        let peeked = match peeked {
+            Ok(None) => None,
+            Ok(Some(answer)) => Some(begun(Ok(answer))),
+            Err(error) => Some(begun(Err(error))),
+        };
+        assert_eq!(peeked, foretold);
+        let expected = self.model.begin(&new, self.now_ms);
+        let answer = begun(self.ledger.begin(new, self.now_ms).wait().unwrap());
+        assert_eq!(answer, expected);
+        if let Answer::New(record) = answer {
+            self.check_l7(&before, &record);
+            let number = (0..3).find(|number| hash(*number) == record.payment_hash);
+            let id = payment_id(
+                &record.payment_hash,
+                record.groupid,
+                record.partid,
+                record.created_index,
+            );
+            self.issued
+                .push((number.unwrap(), id, record.created_index));
+        }
+    }
+
+    /// L7, said without the repeat rules: a new HTLC goes out only for a hash that nothing has
+    /// paid, deleted or not, and beside no other group's.
+    fn check_l7(&self, before: &Model, record: &Record) {
+        for earlier in before.records.iter().chain(&before.deleted) {
+            if earlier.payment_hash != record.payment_hash {
+                continue;
+            }
+            assert_ne!(earlier.status, Status::Complete, "paid twice: {record:?}");
+            if earlier.status == Status::Pending {
+                assert_eq!(earlier.groupid, record.groupid, "two groups: {record:?}");
+            }
+            assert_ne!(
+                (earlier.groupid, earlier.partid),
+                (record.groupid, record.partid)
+            );
+        }
+        let mut late = before.late.iter();
+        assert!(late.all(|(hash, _)| *hash != record.payment_hash));
+        // L5: no number twice.
+        assert!(
+            self.issued
+                .iter()
+                .all(|(.., index)| *index < record.created_index)
+        );
+    }
+
+    /// The files as they are on disk now are all that is left.
+    fn crash(&mut self, lost: Option<NewPayment>) {
+        let from = self.path();
+        self.generation += 1;
+        let to = self.path();
+        for suffix in ["", "-wal"] {
+            let name = |path: &PathBuf| {
+                let mut name = path.as_os_str().to_owned();
+                name.push(suffix);
+                PathBuf::from(name)
+            };
+            std::fs::copy(name(&from), name(&to)).unwrap();
+        }
+        if let Some(lost) = lost {
+            drop(self.ledger.begin(lost, self.now_ms));
+        }
+        self.store.close();
+        (self.store, self.ledger) = Ledger::open(&to).unwrap();
+    }
+
+    fn check(&mut self) {
+        let listed = self.check_listings();
+        for record in &listed {
+            if record.status != Status::Pending {
+                // L2: a settled record is for ever what it was when it was settled.
+                let first = self.settled.entry(record.created_index);
+                assert_eq!(first.or_insert_with(|| record.clone()), record);
+            }
+        }
+        assert_eq!(self.ledger.totals().unwrap(), self.model.totals());
+        // L5: every change has a number of its own.
+        let counters = self.ledger.counters().unwrap();
+        assert_eq!(counters, self.model.counters);
+        assert_eq!(
+            counters.change,
+            counters.created + counters.updated + counters.deleted
+        );
+        let warned: Vec<_> = self
+            .ledger
+            .warnings()
+            .unwrap()
+            .into_iter()
+            .map(
+                |Warning::LatePreimage {
+                     payment_hash,
+                     created_index,
+                     ..
+                 }| (payment_hash, created_index),
+            )
+            .collect();
+        let mut late = self.model.late.clone();
+        late.sort_by_key(|(_, index)| *index);
+        assert_eq!(warned, late);
+        self.check_lookups();
+    }
+
+    fn check_lookups(&self) {
+        let pending = self.ledger.pending_own().unwrap();
+        assert_eq!(
+            records(&pending),
+            self.model
+                .list(None, Some(Status::Pending), Order::Created, 0)
+        );
+        for number in 0..3 {
+            let of_hash = self.model.list(Some(hash(number)), None, Order::Created, 0);
+            assert_eq!(
+                self.ledger.last_groupid(hash(number)).unwrap(),
+                of_hash.iter().map(|record| record.groupid).max()
+            );
+            for record in &of_hash {
+                let found = self
+                    .ledger
+                    .payment(record.payment_hash, record.groupid, record.partid)
+                    .unwrap();
+                assert_eq!(found.as_ref().map(Record::from).as_ref(), Some(record));
+                let mut group: Vec<Record> = of_hash
+                    .iter()
+                    .filter(|other| other.groupid == record.groupid)
+                    .cloned()
+                    .collect();
+                group.sort_by_key(|record| record.partid);
+                let found = self.ledger.group(record.payment_hash, record.groupid);
+                assert_eq!(records(&found.unwrap()), group);
+            }
+        }
+    }
+
+    /// Compares every listing, in pages; returns all records.
+    fn check_listings(&self) -> Vec<Record> {
+        let change = self.model.counters.change;
+        // Another size of page and another start each time.
+        let (page, start) = (1 + change as usize % 4, change / 3);
+        let hashes = [None, Some(hash((change % 3) as u8))];
+        let statuses = [
+            None,
+            Some(Status::Pending),
+            Some(Status::Complete),
+            Some(Status::Failed),
+        ];
+        for payment_hash in hashes {
+            for status in statuses {
+                for order in [Order::Created, Order::Updated] {
+                    for start in [0, start] {
+                        let filter = Filter {
+                            payment_hash,
+                            status,
+                            order,
+                            start,
+                        };
+                        assert_eq!(
+                            self.list(&filter, page),
+                            self.model.list(payment_hash, status, order, start),
+                            "{filter:?}"
+                        );
+                        let filter = GroupFilter {
+                            payment_hash,
+                            status,
+                            order,
+                            start,
+                        };
+                        assert_eq!(
+                            self.groups(&filter, page),
+                            self.model.groups(payment_hash, status, order, start),
+                            "{filter:?}"
+                        );
+                    }
+                }
+            }
+        }
+        self.list(&Filter::default(), 1000)
+    }
+
+    fn list(&self, filter: &Filter, page: usize) -> Vec<Record> {
+        let mut listed = Vec::new();
+        let mut after = None;
+        loop {
+            let had = listed.len();
+            after = self
+                .ledger
+                .page(filter, after, page, &mut |payment| {
+                    // L3, on what is read.
+                    payment.invariants().unwrap();
+                    listed.push(Record::from(payment));
+                })
+                .unwrap();
+            assert!(listed.len() - had <= page);
+            if after.is_none() {
+                return listed;
+            }
+            assert_eq!(listed.len() - had, page, "a page short of its end");
+        }
+    }
+
+    fn groups(&self, filter: &GroupFilter, page: usize) -> Vec<sendpay_ledger::Group> {
+        let mut listed = Vec::new();
+        let mut after = None;
+        loop {
+            let had = listed.len();
+            after = self
+                .ledger
+                .groups_page(filter, after, page, &mut |group| listed.push(group.clone()))
+                .unwrap();
+            assert!(listed.len() - had <= page);
+            if after.is_none() {
+                return listed;
+            }
+            assert_eq!(listed.len() - had, page, "a page short of its end");
+        }
+    }
+}
+
+fn records(payments: &[Payment]) -> Vec<Record> {
+    payments.iter().map(Record::from).collect()
+}
+
+fn begun(answer: Result<Begun, BeginError>) -> Answer {
+    match answer {
+        Ok(Begun::New(payment)) => Answer::New(Record::from(&payment)),
+        Ok(Begun::Pending(payment)) => Answer::Pending(Record::from(&payment)),
+        Ok(Begun::Complete(payment)) => Answer::Complete(Record::from(&payment)),
+        Err(error) => Answer::Refused(error.to_string()),
+    }
+}
+
+fn settled(answer: Result<Settled, SettleError>) -> Answer {
+    match answer {
+        Ok(Settled::Changed(payment)) => Answer::Changed(Record::from(&payment)),
+        Ok(Settled::AlreadySo) => Answer::Word("already so"),
+        Ok(Settled::Unknown) => Answer::Word("unknown"),
+        Ok(Settled::CompleteStays) => Answer::Word("complete stays"),
+        Ok(Settled::PreimageKept) => Answer::Word("preimage kept"),
+        Err(error) => Answer::Refused(error.to_string()),
+    }
+}
+
+fn deleted(answer: Result<Vec<Payment>, DeleteError>) -> Answer {
+    match answer {
+        Ok(payments) => Answer::Deleted(records(&payments)),
+        Err(error) => Answer::Refused(error.to_string()),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("PROPTEST_CASES")
+            .ok()
+            .and_then(|cases| cases.parse().ok())
+            .unwrap_or(96),
+        max_shrink_iters: 2000,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_ledger_answers_as_the_model_does(steps in prop::collection::vec(step(), 1..50)) {
+        let mut world = World::new();
+        for step in steps {
+            world.take(step);
+            world.check();
+        }
+    }
+}
