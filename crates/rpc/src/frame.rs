@@ -51,8 +51,20 @@ pub struct Refusal {
     pub id: Id,
     /// The error of the reply.
     pub error: RpcError,
-    /// Whether nothing more can be read from this connection.
-    pub fatal: bool,
+    /// What becomes of the connection.
+    pub after: After,
+}
+
+/// What becomes of a connection after a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// The next request is read.
+    Usable,
+    /// Nothing more is read, as nobody knows where the next request begins. Replies that are due
+    /// are still sent, and the connection is left for the client to close, as CLN does.
+    StopReading,
+    /// Nothing more is read, and after the replies that are due the connection is closed.
+    Close,
 }
 
 /// What stands in the bytes.
@@ -150,18 +162,18 @@ impl Decoder {
             Found::Garbage => Frame::Refused(unparseable(self.value())),
             Found::TooLong => {
                 let text = format!("Request is longer than {REQUEST_BYTES_MAX} bytes");
-                Frame::Refused(fatal(text))
+                Frame::Refused(fatal(text, After::Close))
             }
             Found::TooDeep => {
                 let text = format!("Request is nested deeper than {NESTING_MAX} levels");
-                Frame::Refused(fatal(text))
+                Frame::Refused(fatal(text, After::Close))
             }
         };
         self.start += self.scanned;
         self.scanned = 0;
         self.state = State::Between;
         self.depth = 0;
-        if matches!(&frame, Frame::Refused(refusal) if refusal.fatal) {
+        if matches!(&frame, Frame::Refused(refusal) if refusal.after != After::Usable) {
             self.dead = true;
             self.buffer = Vec::new();
             self.start = 0;
@@ -217,11 +229,11 @@ impl Decoder {
     }
 }
 
-fn fatal(message: String) -> Refusal {
+fn fatal(message: String, after: After) -> Refusal {
     Refusal {
         id: Id::null(),
         error: RpcError::new(Code::InvalidRequest, message),
-        fatal: true,
+        after,
     }
 }
 
@@ -230,7 +242,7 @@ fn refused(id: Id, message: &str) -> Frame {
     Frame::Refused(Refusal {
         id,
         error,
-        fatal: false,
+        after: After::Usable,
     })
 }
 
@@ -241,17 +253,15 @@ fn quoted(bytes: &[u8]) -> String {
 }
 
 fn unparseable(bytes: &[u8]) -> Refusal {
-    fatal(format!(
-        "Failed to parse RPC JSON response '{}'",
-        quoted(bytes)
-    ))
+    let quoted = quoted(bytes);
+    let message = format!("Failed to parse RPC JSON response '{quoted}'");
+    fatal(message, After::StopReading)
 }
 
 fn without_jsonrpc(bytes: &[u8]) -> Refusal {
     let quoted = quoted(bytes);
-    fatal(format!(
-        "JSON-RPC message does not contain \"jsonrpc\" field: '{quoted}'"
-    ))
+    let message = format!("JSON-RPC message does not contain \"jsonrpc\" field: '{quoted}'");
+    fatal(message, After::StopReading)
 }
 
 /// Reads a whole value. The checks and their order are CLN's.

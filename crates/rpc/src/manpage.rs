@@ -59,27 +59,60 @@ pub fn roff(entry: &Entry) -> String {
     page
 }
 
-/// The page of a method as plain text, without line breaks inside paragraphs.
+/// How wide the plain text is, in characters.
+const TEXT_COLUMNS: usize = 78;
+
+/// The page of a method as plain text.
 #[must_use]
 pub fn plain_text(entry: &Entry) -> String {
     let mut page = String::new();
     for block in blocks(entry) {
         match block {
-            Block::Section(title) => page.push_str(&format!("{title}\n\n")),
-            Block::Paragraph(text) => page.push_str(&format!("  {}\n\n", plain(&text))),
+            // No blank line after a title.
+            Block::Section(title) => {
+                page.push_str(title);
+                page.push('\n');
+                continue;
+            }
+            Block::Paragraph(text) => page.push_str(&wrap(&plain(&text), 4)),
             Block::Item {
                 depth,
                 term,
                 meaning,
             } => {
-                let indent = "    ".repeat(depth);
-                let (term, meaning) = (plain(&term), plain(&meaning));
-                page.push_str(&format!("  {indent}{term}\n  {indent}    {meaning}\n\n"));
+                let indent = 4 + 4 * depth;
+                page.push_str(&wrap(&plain(&term), indent));
+                page.push('\n');
+                page.push_str(&wrap(&plain(&meaning), indent + 4));
             }
-            Block::Command(line) => page.push_str(&format!("    {line}\n\n")),
+            Block::Command(line) => page.push_str(&format!("        {line}")),
         }
+        page.push_str("\n\n");
     }
     page.trim_end().to_owned() + "\n"
+}
+
+/// Breaks a text into lines that begin with so many spaces.
+fn wrap(text: &str, indent: usize) -> String {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let columns = indent + line.chars().count() + 1 + word.chars().count();
+        if !line.is_empty() && columns > TEXT_COLUMNS {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    let indent = " ".repeat(indent);
+    lines
+        .iter()
+        .map(|line| format!("{indent}{line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn blocks(entry: &Entry) -> Vec<Block> {

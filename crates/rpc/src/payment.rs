@@ -23,7 +23,7 @@ pub struct Payment {
     /// created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_index: Option<u64>,
-    /// Which part of the group this is. Not there if the payment has one part only.
+    /// Which part of the group this is. Not there if it is 0, as it is of a payment in one part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partid: Option<u64>,
     /// The final destination of the payment.

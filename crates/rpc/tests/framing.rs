@@ -7,7 +7,7 @@
 )]
 
 use proptest::prelude::*;
-use sendpay_rpc::frame::{Decoder, Frame, NESTING_MAX, REQUEST_BYTES_MAX};
+use sendpay_rpc::frame::{After, Decoder, Frame, NESTING_MAX, REQUEST_BYTES_MAX};
 
 /// All frames of the bytes, pushed in these pieces, as text.
 fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
@@ -28,12 +28,21 @@ fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
                     refusal.id.as_str(),
                     refusal.error.code,
                     refusal.error.message,
-                    if refusal.fatal { " (closed)" } else { "" }
+                    after(refusal.after)
                 ),
             });
         }
     }
     found
+}
+
+/// What an error line says of the connection.
+fn after(after: After) -> &'static str {
+    match after {
+        After::Usable => "",
+        After::StopReading => " (stops reading)",
+        After::Close => " (closes)",
+    }
 }
 
 fn all(bytes: &[u8]) -> Vec<String> {
@@ -65,27 +74,27 @@ fn every_row_of_the_framing_table() {
         ),
         (
             "hello}",
-            "null -32600 Failed to parse RPC JSON response 'hello}' (closed)",
+            "null -32600 Failed to parse RPC JSON response 'hello}' (stops reading)",
         ),
         (
             "hello\n",
-            "null -32600 Failed to parse RPC JSON response 'hello' (closed)",
+            "null -32600 Failed to parse RPC JSON response 'hello' (stops reading)",
         ),
         (
             r#"{"a" b}"#,
-            r#"null -32600 Failed to parse RPC JSON response '{"a" b}' (closed)"#,
+            r#"null -32600 Failed to parse RPC JSON response '{"a" b}' (stops reading)"#,
         ),
         (
             r#"{"a":1]"#,
-            r#"null -32600 Failed to parse RPC JSON response '{"a":1]' (closed)"#,
+            r#"null -32600 Failed to parse RPC JSON response '{"a":1]' (stops reading)"#,
         ),
         (
             r#"{"id":1}"#,
-            r#"null -32600 JSON-RPC message does not contain "jsonrpc" field: '{"id":1}' (closed)"#,
+            r#"null -32600 JSON-RPC message does not contain "jsonrpc" field: '{"id":1}' (stops reading)"#,
         ),
         (
             r#"[{"jsonrpc":"2.0"}]"#,
-            r#"null -32600 JSON-RPC message does not contain "jsonrpc" field: '[{"jsonrpc":"2.0"}]' (closed)"#,
+            r#"null -32600 JSON-RPC message does not contain "jsonrpc" field: '[{"jsonrpc":"2.0"}]' (stops reading)"#,
         ),
         (
             r#"{"jsonrpc":"2.0","method":"m","params":[]}"#,
@@ -125,7 +134,10 @@ fn every_row_of_the_framing_table() {
     }
     let bytes = b"{\"jsonrpc\":\"2.0\",\"id\":\"\xff\",\"method\":\"m\",\"params\":[]}";
     let found = all(bytes);
-    assert!(found[0].starts_with("null -32600 Failed to parse") && found[0].ends_with("(closed)"));
+    assert!(
+        found[0].starts_with("null -32600 Failed to parse")
+            && found[0].ends_with("(stops reading)")
+    );
 }
 
 #[test]
@@ -141,7 +153,7 @@ fn requests_need_nothing_between_them_and_survive_a_refused_one() {
             r#"2 b {"x":"}{\""}"#,
             "null -32600 No id",
             "1 a []",
-            "null -32600 Failed to parse RPC JSON response 'garbage' (closed)",
+            "null -32600 Failed to parse RPC JSON response 'garbage' (stops reading)",
         ]
     );
 }
@@ -162,7 +174,7 @@ fn limits_are_exact() {
     assert_eq!(
         all(too_long.as_bytes()),
         [format!(
-            "null -32600 Request is longer than {REQUEST_BYTES_MAX} bytes (closed)"
+            "null -32600 Request is longer than {REQUEST_BYTES_MAX} bytes (closes)"
         )]
     );
 
@@ -174,7 +186,7 @@ fn limits_are_exact() {
     assert_eq!(
         all(nested(NESTING_MAX + 1).as_bytes()),
         [format!(
-            "null -32600 Request is nested deeper than {NESTING_MAX} levels (closed)"
+            "null -32600 Request is nested deeper than {NESTING_MAX} levels (closes)"
         )]
     );
 }
