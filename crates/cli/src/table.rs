@@ -35,7 +35,12 @@ const DISPENSABLE: &[&str] = &[
     "groupid",
     "cltv_expiry",
     "destination",
+    "partid",
+    "label",
 ];
+
+/// Columns that stay to the last: what a row is, and how it stands.
+const INDISPENSABLE: &[&str] = &["status", "state", "payment_hash", "label"];
 
 /// The text for a result that is a list; none for one that is not.
 #[must_use]
@@ -96,17 +101,19 @@ fn simple(rows: Vec<Row<'_>>) -> String {
     text
 }
 
+/// The space between two columns, in characters.
+const SPACE: u16 = 2;
+
 struct Column<'a> {
     name: &'a str,
     cells: Vec<Shown>,
 }
 
 impl Column<'_> {
-    /// How many characters it takes, with its share of the borders.
+    /// How many characters it takes, with the space after it.
     fn width(&self) -> usize {
-        const BORDERS: usize = 3;
         let cells = self.cells.iter().map(|cell| cell.text.chars().count());
-        cells.chain([self.name.chars().count()]).max().unwrap_or(0) + BORDERS
+        cells.chain([self.name.chars().count()]).max().unwrap_or(0) + usize::from(SPACE)
     }
 }
 
@@ -114,7 +121,7 @@ fn list(rows: &[Row<'_>], terminal: Terminal) -> String {
     let mut columns = columns(rows);
     let dropped = make_fit(&mut columns, terminal.columns);
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_preset(presets::NOTHING);
     if terminal.colours {
         table.enforce_styling();
     } else {
@@ -134,7 +141,14 @@ fn list(rows: &[Row<'_>], terminal: Terminal) -> String {
             Some(cell)
         }));
     }
-    let mut text = format!("{table}\n");
+    for column in table.column_iter_mut() {
+        column.set_padding((0, SPACE));
+    }
+    let lines: Vec<String> = table.lines().collect();
+    let mut text: String = lines
+        .iter()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect();
     let noun = if rows.len() == 1 { "row" } else { "rows" };
     let _ = write!(text, "{} {noun}", rows.len());
     if !dropped.is_empty() {
@@ -179,7 +193,10 @@ fn make_fit(columns: &mut Vec<Column<'_>>, width: usize) -> Vec<String> {
     while columns.len() > 1 && columns.iter().map(Column::width).sum::<usize>() > width {
         let place = match dispensable.next() {
             Some(name) => columns.iter().position(|column| column.name == *name),
-            None => Some(columns.len() - 1),
+            None => columns
+                .iter()
+                .rposition(|column| !INDISPENSABLE.contains(&column.name))
+                .or(Some(columns.len() - 1)),
         };
         if let Some(place) = place {
             dropped.push(columns.remove(place).name.to_owned());

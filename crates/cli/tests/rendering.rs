@@ -67,7 +67,7 @@ fn a_list_is_a_table_with_short_hashes_and_dates() {
         "abababab…abab",
         "02cdcdcd…cdcd",
         "lnbcrt1l…crt1",
-        "2026-11-22 15:39:20",
+        "2026-11-22 15:39",
         "1000msat",
         "coffee",
         "WIRE_UNKNOWN_NEXT_PEER",
@@ -76,7 +76,7 @@ fn a_list_is_a_table_with_short_hashes_and_dates() {
         assert!(text.contains(expected), "{expected} is not in\n{text}");
     }
     assert!(
-        !text.contains("│ id"),
+        !text.starts_with("created_index  id "),
         "an old name for the same is shown\n{text}"
     );
     assert!(!text.contains('\u{1b}'), "a label moves the cursor");

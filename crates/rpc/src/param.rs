@@ -1,6 +1,6 @@
 //! Parameters: how a method's table is written, and how a request's `params` are read against it.
 //!
-//! [`params!`] makes a struct and its table from one definition; [`Params`] is what the request
+//! [`crate::params!`] makes a struct and its table from one definition; [`Params`] is what the request
 //! has. Texts of errors are CLN's. The types that parameters can have are in [`crate::value`].
 
 use crate::error::RpcError;
@@ -126,7 +126,7 @@ pub fn doc_text(lines: &[&str]) -> String {
     text
 }
 
-/// A method's parameters: a struct with its table. Made by [`params!`].
+/// A method's parameters: a struct with its table. Made by [`crate::params!`].
 pub trait ParamSet: Sized {
     /// The parameters in positional order, the required ones first.
     const TABLE: &'static [ParamSpec];

@@ -24,9 +24,24 @@ fn decode(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
+/// Writes hex a run at a time: a long listing is mostly hashes.
 fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for byte in bytes {
-        write!(f, "{byte:02x}")?;
+    const RUN: usize = 33;
+    let letter = |digit: u8| {
+        if digit < 10 {
+            b'0' + digit
+        } else {
+            b'a' + digit - 10
+        }
+    };
+    for run in bytes.chunks(RUN) {
+        let mut text = [0; 2 * RUN];
+        let (pairs, _) = text.as_chunks_mut::<2>();
+        for (pair, byte) in pairs.iter_mut().zip(run) {
+            *pair = [letter(byte >> 4), letter(byte & 0xf)];
+        }
+        let written = text.get(..2 * run.len()).unwrap_or_default();
+        f.write_str(std::str::from_utf8(written).map_err(|_| fmt::Error)?)?;
     }
     Ok(())
 }
@@ -190,3 +205,27 @@ impl Param for HexBytes {
 }
 
 written_as_text!(HexBytes, "^([0-9a-f]{2})*$");
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn hex_of_any_length_reads_back() {
+        for length in 0..200_u8 {
+            let bytes = HexBytes((0..length).map(|byte| byte.wrapping_mul(7)).collect());
+            let text = bytes.to_string();
+            assert_eq!(text.len(), 2 * usize::from(length));
+            assert_eq!(text.to_uppercase().parse::<HexBytes>().unwrap(), bytes);
+            let mut by_hand = String::new();
+            bytes
+                .0
+                .iter()
+                .for_each(|byte| by_hand.push_str(&format!("{byte:02x}")));
+            assert_eq!(text, by_hand);
+        }
+        assert!("abc".parse::<HexBytes>().is_err());
+        assert!("zz".parse::<HexBytes>().is_err());
+    }
+}
