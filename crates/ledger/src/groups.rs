@@ -170,7 +170,7 @@ pub(crate) fn heads_statement(filter: &GroupFilter, position: Position) -> Strin
         ),
         (Position::NeverUpdated(_), _) => format!(
             "SELECT created_index, payment_hash, groupid FROM payment AS head
-             WHERE head.updated_index IS NULL AND head.created_index > ?1 {failed}
+             WHERE head.status = 0 AND head.created_index > ?1 {failed}
                  AND NOT EXISTS (SELECT 1 {others} AND (other.updated_index IS NOT NULL
                      OR other.created_index < head.created_index))
              ORDER BY head.created_index"

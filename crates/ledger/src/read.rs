@@ -343,9 +343,11 @@ impl Position {
 /// its condition. With a hash the rows are chosen inside the index of hashes first and read
 /// after that, so that a page of a hash with very many records does not read them all.
 pub(crate) fn page_statement(filter: &Filter, position: Position) -> String {
-    let status = match filter.status {
-        Some(status) => format!("AND status = {}", status.code()),
-        None => String::new(),
+    let status = match (filter.status, position) {
+        (Some(status), _) => format!("AND status = {}", status.code()),
+        // What never changed is pending (a constraint says so), and these have an index.
+        (None, Position::NeverUpdated(_)) => "AND status = 0".to_owned(),
+        (None, _) => String::new(),
     };
     let (condition, order) = match position {
         Position::Created(_) => ("created_index > ?1", "created_index"),

@@ -166,10 +166,11 @@ fn find(
     id: &PaymentId,
     payment_hash: &PaymentHash,
 ) -> Result<Option<Found>, ReadError> {
+    // No ORDER BY: with one, SQLite parses the statement again for each event.
     let live = "SELECT created_index, groupid, partid, status, payment_hash FROM payment
-        WHERE payment_hash = ?1 AND origin = 0 ORDER BY groupid DESC, partid DESC";
+        WHERE payment_hash = ?1 AND origin = 0";
     let deleted = "SELECT created_index, groupid, partid, status, payment_hash FROM deleted
-        WHERE payment_hash = ?1 AND origin = 0 ORDER BY groupid DESC, partid DESC";
+        WHERE payment_hash = ?1 AND origin = 0";
     let hash = [payment_hash.as_bytes()];
     if let Some(found) = find_by_id(connection, live, hash, id)? {
         return Ok(Some(found));

@@ -43,8 +43,8 @@ INSERT INTO origin (id, name) VALUES (0, 'own');
 CREATE TABLE payment (
     created_index INTEGER PRIMARY KEY CHECK (created_index > 0),
     created_change INTEGER NOT NULL UNIQUE,
-    updated_index INTEGER UNIQUE,
-    settled_change INTEGER UNIQUE,
+    updated_index INTEGER,
+    settled_change INTEGER,
     payment_hash BLOB NOT NULL CHECK (length(payment_hash) = 32),
     groupid INTEGER NOT NULL CHECK (groupid >= 0),
     partid INTEGER NOT NULL CHECK (partid >= 0),
@@ -54,7 +54,7 @@ CREATE TABLE payment (
     total_msat INTEGER NOT NULL CHECK (total_msat BETWEEN 0 AND 2100000000000000000),
     created_at INTEGER NOT NULL CHECK (created_at >= 0),
     completed_at INTEGER CHECK (completed_at >= created_at),
-    status INTEGER NOT NULL DEFAULT 0 CHECK (status IN (0, 1, 2)),
+    status INTEGER NOT NULL DEFAULT 0 CHECK (status BETWEEN 0 AND 2),
     preimage BLOB CHECK (length(preimage) = 32),
     label INTEGER REFERENCES text (id),
     bolt11 INTEGER REFERENCES text (id),
@@ -74,6 +74,7 @@ CREATE TABLE payment (
     UNIQUE (payment_hash, groupid, partid),
     CHECK ((preimage IS NOT NULL) = (status = 1)),
     CHECK ((completed_at IS NOT NULL) = (status <> 0)),
+    CHECK ((updated_index IS NOT NULL) = (status <> 0)),
     CHECK ((settled_change IS NOT NULL) = (status <> 0)),
     CHECK (code IS NULL OR status = 2),
     CHECK (code IS NOT NULL OR status <> 2 OR origin <> 0),
@@ -81,6 +82,9 @@ CREATE TABLE payment (
     CHECK (code IS NOT NULL OR (failcode IS NULL AND erring_index IS NULL AND erring_node IS NULL
         AND erring_channel IS NULL AND erring_direction IS NULL))
 ) STRICT;
+-- Unique where there; pending records have neither and are in payment_pending.
+CREATE UNIQUE INDEX payment_updated ON payment (updated_index) WHERE updated_index IS NOT NULL;
+CREATE UNIQUE INDEX payment_settled ON payment (settled_change) WHERE settled_change IS NOT NULL;
 CREATE INDEX payment_pending ON payment (status) WHERE status = 0;
 CREATE INDEX payment_failed ON payment (status) WHERE status = 2;
 CREATE INDEX payment_failed_updated ON payment (updated_index) WHERE status = 2;
@@ -150,7 +154,7 @@ BEGIN SELECT RAISE(ABORT, 'L7: no payment twice'); END;
 
 -- Sums by status, in units of 10^9 msat (hi) and the rest (lo), so that they cannot overflow.
 CREATE TABLE total (
-    status INTEGER PRIMARY KEY CHECK (status IN (0, 1, 2)),
+    status INTEGER PRIMARY KEY CHECK (status BETWEEN 0 AND 2),
     count INTEGER NOT NULL DEFAULT 0 CHECK (count >= 0),
     amount_hi INTEGER NOT NULL DEFAULT 0 CHECK (amount_hi >= 0),
     amount_lo INTEGER NOT NULL DEFAULT 0 CHECK (amount_lo BETWEEN 0 AND 999999999),
@@ -220,7 +224,7 @@ CREATE TABLE invoice (
     expires_at INTEGER NOT NULL CHECK (expires_at >= 0),
     cltv INTEGER NOT NULL CHECK (cltv BETWEEN 0 AND 4294967295),
     hold INTEGER NOT NULL CHECK (hold IN (0, 1)),
-    state INTEGER NOT NULL DEFAULT 0 CHECK (state IN (0, 1, 2, 3)),
+    state INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 3),
     claim_deadline INTEGER CHECK (claim_deadline BETWEEN 0 AND 4294967295),
     amount_held_msat INTEGER CHECK (amount_held_msat BETWEEN 0 AND 2100000000000000000),
     settling INTEGER NOT NULL DEFAULT 0 CHECK (settling IN (0, 1)),
