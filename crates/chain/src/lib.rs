@@ -9,4 +9,5 @@
 //!
 //! Channels, wallets and payments are left to the crates above.
 
+pub mod client;
 pub mod regtest;

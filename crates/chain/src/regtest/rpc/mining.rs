@@ -6,8 +6,7 @@ use bitcoin::{Address, Amount, Network, ScriptBuf, Transaction};
 use serde_json::{Value, json};
 
 use super::super::mine::solve;
-use super::super::reject::{AcceptError, Reject};
-use super::super::store::StoreError;
+use super::super::reject::AcceptError;
 use super::Context;
 use super::message::{RpcError, code};
 use super::params::{self, Params};
@@ -67,7 +66,7 @@ pub(super) fn generateblock(context: &Context<'_>, params: &Params) -> Result<Va
         .map_err(|error| match error {
             AcceptError::Rejected(reject) => RpcError::new(
                 code::VERIFY_ERROR,
-                format!("TestBlockValidity failed: {}", Reject::text(&reject)),
+                format!("TestBlockValidity failed: {}", reject.text()),
             ),
             AcceptError::Store(error) => error.into(),
         })?;
@@ -106,11 +105,7 @@ fn address_script(text: &str) -> Result<ScriptBuf, RpcError> {
 fn listed_transaction(context: &Context<'_>, item: &Value) -> Result<Transaction, RpcError> {
     match item.as_str().and_then(|text| text.parse().ok()) {
         Some(txid) => {
-            let entry = context
-                .chain
-                .store
-                .pool_entry(&txid)
-                .map_err(StoreError::from)?;
+            let entry = context.chain.store.pool_entry(&txid)?;
             entry.map(|entry| entry.transaction).ok_or_else(|| {
                 let message = format!("Transaction {txid} not in mempool.");
                 RpcError::new(code::INVALID_ADDRESS_OR_KEY, message)

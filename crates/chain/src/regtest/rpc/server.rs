@@ -13,7 +13,7 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::{HeaderMap, Method as HttpMethod, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -125,7 +125,13 @@ async fn answer(State(shared): State<Arc<Shared>>, request: HttpRequest) -> Resp
         let realm = [(header::WWW_AUTHENTICATE, "Basic realm=\"jsonrpc\"")];
         return (StatusCode::UNAUTHORIZED, realm).into_response();
     }
-    let Ok(body) = to_bytes(request.into_body(), REQUEST_BYTES_MAX).await else {
+    let body = request.into_body();
+    // What says that it is too long is not read at all.
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > REQUEST_BYTES_MAX {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    }
+    let Ok(body) = to_bytes(body, REQUEST_BYTES_MAX).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     match serde_json::from_slice(&body) {
