@@ -92,6 +92,9 @@ pub struct PeerChannel {
     pub peer_connected: bool,
     /// The channel's state in Core Lightning's words; CHANNELD_NORMAL can be used.
     pub state: String,
+    /// Whether the two ends have agreed, since they connected, on where the channel stands, so
+    /// that it can carry HTLCs now.
+    pub reestablished: bool,
     /// The type of the channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel_type: Option<ChannelType>,
