@@ -8,9 +8,12 @@
 )]
 
 mod blocks;
+mod history;
 mod http;
 mod mempool;
+mod methods;
 mod reorganisation;
+mod speed;
 mod transactions;
 
 use bitcoin::hashes::Hash;
@@ -235,13 +238,13 @@ impl Fixture {
 
     fn accept(&self, transaction: &Transaction) -> Result<Accepted, String> {
         self.chain
-            .accept(transaction, u64::from(self.now))
+            .accept(transaction, u64::from(self.now), None)
             .map_err(rejected)
     }
 
     fn try_accept(&self, transaction: &Transaction) -> Result<Accepted, String> {
         self.chain
-            .try_accept(transaction, u64::from(self.now))
+            .try_accept(transaction, u64::from(self.now), None)
             .map_err(rejected)
     }
 
