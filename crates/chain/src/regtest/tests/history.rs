@@ -75,11 +75,13 @@ fn happen(fixture: &mut Fixture, act: &Act, invalidated: &mut Vec<BlockHash>) {
 /// A new chain that was only ever given the best blocks of this one.
 fn replay(fixture: &Fixture) -> Fixture {
     let fresh = Fixture::empty();
+    let step = fresh.chain.store.step().unwrap();
     for height in 1..=fixture.height() {
         let block = fixture.active_block(height);
         let submitted = fresh.chain.submit(&block, fixture.now).unwrap();
         assert_eq!(submitted, Submitted::Connected, "{height}");
     }
+    step.keep().unwrap();
     fresh
 }
 

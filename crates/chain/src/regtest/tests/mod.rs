@@ -193,14 +193,19 @@ impl Fixture {
     /// Makes blocks, one each ten minutes, that pay the key.
     fn mine(&mut self, count: u32) -> Vec<BlockHash> {
         let script = self.key.p2wpkh();
-        (0..count)
-            .flat_map(|_| {
-                self.now += BLOCK_INTERVAL;
+        // One flush to disk for all of them.
+        let step = self.chain.store.step().unwrap();
+        let mut hashes = Vec::new();
+        for _ in 0..count {
+            self.now += BLOCK_INTERVAL;
+            hashes.extend(
                 self.chain
                     .generate(1, &script, 1_000_000, self.now)
-                    .unwrap()
-            })
-            .collect()
+                    .unwrap(),
+            );
+        }
+        step.keep().unwrap();
+        hashes
     }
 
     fn height(&self) -> u32 {
