@@ -76,6 +76,8 @@ pub struct Invoice {
     pub claim_deadline: Option<u32>,
     /// Held: how much, in msat.
     pub amount_held_msat: Option<Msat>,
+    /// Held: the operator has given the preimage to claim it with.
+    pub settling: bool,
     /// Paid: its number in the order of payment.
     pub pay_index: Option<u64>,
     /// Paid: how much came, in msat.
@@ -120,6 +122,8 @@ pub struct InvoiceFilter {
     pub label: Option<String>,
     /// Only the one with this hash.
     pub payment_hash: Option<PaymentHash>,
+    /// Only those held.
+    pub held_only: bool,
     /// In which order.
     pub order: Order,
     /// The first index to list, in that order's numbers.

@@ -16,7 +16,7 @@ use crate::{
 
 const COLUMNS: &str = "created_index, updated_index, label, payment_hash, preimage, \
     payment_secret, bolt11, description, amount_msat, created_at, expires_at, cltv, hold, state, \
-    claim_deadline, amount_held_msat, pay_index, amount_received_msat, paid_at";
+    claim_deadline, amount_held_msat, pay_index, amount_received_msat, paid_at, settling";
 
 impl Ledger {
     /// Keeps a new invoice, open.
@@ -100,23 +100,38 @@ impl Ledger {
         )
     }
 
-    /// `PaymentClaimed` came: the invoice is paid, with the next pay_index. As often as it comes.
-    /// An invoice that had lapsed or was cancelled is paid too: the money has come.
-    pub fn invoice_paid(
+    /// The operator wants the held HTLC claimed: the preimage is kept before the claim begins, so
+    /// that a claim which a crash cut short can be made again.
+    pub fn invoice_settling(
         &self,
         payment_hash: PaymentHash,
         preimage: Preimage,
+    ) -> Ticket<Result<Invoice, PaidError>> {
+        self.store
+            .enqueue(size_of::<Preimage>(), move |connection| {
+                settling(connection, &payment_hash, &preimage)
+            })
+    }
+
+    /// `PaymentClaimed` came: the invoice is paid, with the next pay_index. As often as it comes.
+    /// An invoice that had lapsed or was cancelled is paid too: the money has come. The preimage
+    /// is the one that is kept, unless given.
+    pub fn invoice_paid(
+        &self,
+        payment_hash: PaymentHash,
+        preimage: impl Into<Option<Preimage>>,
         amount_received_msat: Msat,
         now_ms: u64,
     ) -> Ticket<Result<Paid, PaidError>> {
         let changed = Arc::clone(&self.invoices_changed);
+        let preimage = preimage.into();
         self.store.enqueue_then(
             size_of::<Preimage>(),
             move |connection| {
                 pay(
                     connection,
                     &payment_hash,
-                    &preimage,
+                    preimage,
                     amount_received_msat,
                     now_ms,
                 )
@@ -206,6 +221,7 @@ fn decode(row: &Row<'_>) -> Result<Invoice, ReadError> {
         pay_index: optional(16)?,
         amount_received_msat: amount(17, "amount_received_msat")?,
         paid_at_ms: optional(18)?,
+        settling: row.get(19)?,
     })
 }
 
@@ -283,25 +299,43 @@ fn hold(
     ))
 }
 
-fn pay(
+fn settling(
     connection: &Connection,
     payment_hash: &PaymentHash,
     preimage: &Preimage,
-    amount_received_msat: Msat,
-    now_ms: u64,
-) -> Result<Paid, PaidError> {
+) -> Result<Invoice, PaidError> {
     if preimage.payment_hash() != *payment_hash {
         return Err(PaidError::NoProof(*payment_hash));
     }
+    connection
+        .prepare_cached(
+            "UPDATE invoice SET preimage = ?2, settling = 1
+             WHERE payment_hash = ?1 AND state = 1 AND hold = 1",
+        )?
+        .execute((payment_hash.as_bytes(), preimage.as_bytes()))?;
+    invoice_by_hash(connection, payment_hash)?.ok_or(PaidError::Unknown(*payment_hash))
+}
+
+fn pay(
+    connection: &Connection,
+    payment_hash: &PaymentHash,
+    preimage: Option<Preimage>,
+    amount_received_msat: Msat,
+    now_ms: u64,
+) -> Result<Paid, PaidError> {
     let invoice =
         invoice_by_hash(connection, payment_hash)?.ok_or(PaidError::Unknown(*payment_hash))?;
+    let preimage = preimage
+        .or(invoice.preimage)
+        .filter(|preimage| preimage.payment_hash() == *payment_hash)
+        .ok_or(PaidError::NoProof(*payment_hash))?;
     if invoice.state == InvoiceState::Paid {
         return Ok(Paid::Already(invoice));
     }
     let paid = pay_row(
         connection,
         payment_hash,
-        preimage,
+        &preimage,
         amount_received_msat,
         now_ms,
     )?;
@@ -371,8 +405,13 @@ fn page_of(
     let hash = filter
         .payment_hash
         .map_or("", |_| "AND payment_hash = :hash");
+    let held = if filter.held_only {
+        "AND state = 1"
+    } else {
+        ""
+    };
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM invoice WHERE {condition} {label} {hash}
+        "SELECT {COLUMNS} FROM invoice WHERE {condition} {label} {hash} {held}
          ORDER BY {order} LIMIT :rows_max"
     ))?;
     let (after, limit) = (

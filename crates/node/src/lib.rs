@@ -1,1 +1,298 @@
-//! Placeholder.
+//! Lightning: channels, HTLCs out and their way back, peers and keys.
+//!
+//! The only crate that names LDK's `ChannelManager`. It writes the outcomes of payments into the
+//! ledger; what a record may be is the ledger's affair, what clients see is the daemon's.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `start.rs` | the start, as a list of named steps, and the stop |
+//! | `payment.rs` | a payment's way out and its way back; `pay.rs` is a loop above it |
+//! | `invoice.rs` | receiving: claim, hold, fail back |
+//! | `event.rs` | LDK's events, one line each |
+//! | `route.rs` | CLN's hops and LDK's path; `getroute.rs` finds them |
+//! | `channel.rs`, `peer.rs`, `wallet.rs`, `keys.rs`, `chain.rs` | what their names say |
+//! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
+
+mod bolt11;
+mod chain;
+mod channel;
+mod clock;
+mod event;
+mod getroute;
+mod invoice;
+mod keys;
+mod ldk;
+mod logger;
+mod pay;
+mod payment;
+mod peer;
+mod route;
+mod start;
+mod store;
+mod wallet;
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use bitcoin::secp256k1::PublicKey;
+use bitcoin::{Address, FeeRate, Network};
+use lightning::events::FundingInfo;
+use lightning::ln::channelmanager::PaymentId as LdkPaymentId;
+use lightning::ln::msgs::SocketAddress;
+use lightning::util::config::UserConfig;
+use sendpay_chain::client::{ChainClient, Fees};
+use sendpay_ledger::{Begun, Failure, Invoice, Ledger, NodeId, PaymentHash, Preimage, Store};
+use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::task::JoinSet;
+
+pub use bolt11::{Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode};
+pub use channel::{Channel, Htlc, OpenChannel, OpenError, OpenedChannel};
+pub use getroute::{GetRoute, GetRouteError};
+pub use invoice::{
+    CLTV_MAX, CLTV_MIN, CancelHeldError, HOLD_CLTV_DEFAULT, NewBolt11, NewInvoiceError,
+    SettleHeldError,
+};
+pub use keys::{SEED_FILE, SeedError};
+pub use pay::{PaidInvoice, Pay, PayError};
+pub use payment::{FirstHopError, SendPay, SendPayError, StartCheckError, code};
+pub use peer::{ConnectError, Peer};
+pub use route::{FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, direction, scid_text};
+pub use start::StartError;
+pub use wallet::{Coin, FundError, WalletError};
+
+/// What a node needs to know before it starts.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// The node's directory; the seed file is in it.
+    pub dir: PathBuf,
+    /// The chain.
+    pub network: Network,
+    /// Where to listen for peers; port 0 lets the system choose. None listens nowhere.
+    pub listen: Option<SocketAddr>,
+    /// Name shown to the network, at most 32 bytes; None makes it of the node id.
+    pub alias: Option<String>,
+    /// Colour shown to the network; None makes it of the node id.
+    pub color: Option<[u8; 3]>,
+    /// Addresses told to the network.
+    pub announce: Vec<SocketAddr>,
+}
+
+/// Digits of the node id that make an alias.
+const ALIAS_HEX: usize = 14;
+
+/// A running node. Cloning gives another handle on the same one.
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<Inner>,
+    tasks: Arc<AsyncMutex<JoinSet<()>>>,
+}
+
+/// Everything the parts of the node share.
+pub(crate) struct Inner {
+    pub(crate) config: NodeConfig,
+    pub(crate) user_config: UserConfig,
+    pub(crate) node_id: PublicKey,
+    pub(crate) store: Store,
+    pub(crate) ledger: Ledger,
+    pub(crate) logger: Arc<logger::NodeLogger>,
+    pub(crate) keys: Arc<ldk::Keys>,
+    pub(crate) chain: ChainClient,
+    pub(crate) fees: Arc<Fees>,
+    pub(crate) wallet: wallet::SharedWallet,
+    pub(crate) monitor: Arc<ldk::ChainMonitor>,
+    pub(crate) manager: Arc<ldk::ChannelManager>,
+    pub(crate) graph: Arc<ldk::Graph>,
+    pub(crate) scorer: Arc<RwLock<ldk::Scorer>>,
+    pub(crate) gossip: Arc<ldk::Gossip>,
+    pub(crate) peers: Arc<ldk::PeerManager>,
+    pub(crate) sweeper: Arc<ldk::Sweeper>,
+    pub(crate) listening: Option<SocketAddr>,
+    pub(crate) height: watch::Receiver<u32>,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) failures: Mutex<HashMap<LdkPaymentId, Failure>>,
+    pub(crate) openings: Mutex<HashMap<u128, channel::Opening>>,
+    pub(crate) claiming: Mutex<HashSet<PaymentHash>>,
+    pub(crate) paying: pay::Running,
+    pub(crate) fees_collected_msat: AtomicU64,
+}
+
+impl Inner {
+    pub(crate) fn our_id(&self) -> NodeId {
+        NodeId(self.node_id.serialize())
+    }
+
+    /// Fee rate for a funding transaction, from the chain backend.
+    pub(crate) fn funding_feerate(&self) -> FeeRate {
+        let per_kw = self.fees.on_chain_payment_sat_per_kw();
+        FeeRate::from_sat_per_kwu(u64::from(per_kw))
+    }
+
+    pub(crate) fn forwarded(&self, fee_msat: Option<u64>) {
+        self.fees_collected_msat
+            .fetch_add(fee_msat.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// A funding transaction that will never be used: its coins are free again.
+    pub(crate) fn discard_funding(&self, info: &FundingInfo) {
+        match info {
+            FundingInfo::Tx { transaction } => self.wallet.forget(transaction.compute_txid()),
+            FundingInfo::OutPoint { outpoint } => self.wallet.forget(outpoint.txid),
+            // Only of splices and dual funding, which this node does not switch on.
+            FundingInfo::Contribution { .. } => {}
+        }
+    }
+
+    fn alias(&self) -> String {
+        let named = self.config.alias.clone();
+        named.unwrap_or_else(|| self.our_id().to_string().chars().take(ALIAS_HEX).collect())
+    }
+
+    fn color(&self) -> [u8; 3] {
+        let [_, red, green, blue, ..] = self.our_id().0;
+        self.config.color.unwrap_or([red, green, blue])
+    }
+
+    /// Tells the network of this node, if it has a channel that the network may know.
+    pub(crate) fn announce(&self) {
+        if !self
+            .manager
+            .list_channels()
+            .iter()
+            .any(|channel| channel.is_announced)
+        {
+            return;
+        }
+        let mut alias = [0u8; 32];
+        for (to, from) in alias.iter_mut().zip(self.alias().as_bytes()) {
+            *to = *from;
+        }
+        let addresses = self
+            .config
+            .announce
+            .iter()
+            .map(|address| SocketAddress::from(*address));
+        self.peers
+            .broadcast_node_announcement(self.color(), alias, addresses.collect());
+    }
+}
+
+impl Node {
+    /// This node's id.
+    pub fn id(&self) -> NodeId {
+        self.inner.our_id()
+    }
+
+    /// Where it listens for peers.
+    pub fn listening(&self) -> Option<SocketAddr> {
+        self.inner.listening
+    }
+
+    /// The name that the network is told.
+    pub fn alias(&self) -> String {
+        self.inner.alias()
+    }
+
+    /// The colour that the network is told.
+    pub fn color(&self) -> [u8; 3] {
+        self.inner.color()
+    }
+
+    /// What it was started with.
+    pub fn config(&self) -> &NodeConfig {
+        &self.inner.config
+    }
+
+    /// The ledger: every payment and invoice.
+    pub fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
+    }
+
+    /// The store under the ledger, for its figures.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Height of the last block that every part has seen.
+    pub fn height(&self) -> u32 {
+        *self.inner.height.borrow()
+    }
+
+    /// Resolves when the height reaches `height`.
+    pub async fn wait_for_height(&self, height: u32) {
+        let mut seen = self.inner.height.clone();
+        // The sender lives as long as the node; when it is gone there is nothing to wait for.
+        drop(seen.wait_for(|now| *now >= height).await);
+    }
+
+    /// Fees of forwarded payments since the start, in msat.
+    pub fn fees_collected_msat(&self) -> u64 {
+        self.inner.fees_collected_msat.load(Ordering::Relaxed)
+    }
+
+    /// A new on-chain address.
+    pub async fn new_address(&self) -> Result<Address, FundError> {
+        self.inner.wallet.new_address().await
+    }
+
+    /// Unspent coins of the wallet.
+    pub fn coins(&self) -> Vec<Coin> {
+        self.inner.wallet.coins()
+    }
+
+    /// Connects to a peer.
+    pub async fn connect(
+        &self,
+        node_id: PublicKey,
+        address: Option<String>,
+    ) -> Result<Peer, ConnectError> {
+        peer::connect(&self.inner, node_id, address).await
+    }
+
+    /// Connected peers.
+    pub fn peers(&self) -> Vec<Peer> {
+        peer::list(&self.inner)
+    }
+
+    /// Opens a channel; returns when its funding transaction is sent.
+    pub async fn open_channel(&self, open: OpenChannel) -> Result<OpenedChannel, OpenError> {
+        channel::open(&self.inner, open).await
+    }
+
+    /// Every channel.
+    pub fn channels(&self) -> Vec<Channel> {
+        channel::list(&self.inner)
+    }
+
+    /// Sends one part of a payment, at most once for what the repeat rules call the same (L7).
+    pub async fn sendpay(&self, send: SendPay) -> Result<Begun, SendPayError> {
+        self.inner.sendpay(send).await
+    }
+
+    /// Pays an invoice, or joins a payment of it that is under way.
+    pub async fn pay(&self, pay: Pay) -> Result<PaidInvoice, PayError> {
+        self.inner.pay(pay).await
+    }
+
+    /// Finds a route.
+    pub fn getroute(&self, wanted: &GetRoute) -> Result<Vec<sendpay_ledger::Hop>, GetRouteError> {
+        getroute::find(&self.inner, wanted)
+    }
+
+    /// Makes an invoice.
+    pub async fn new_invoice(&self, new: NewBolt11) -> Result<Invoice, NewInvoiceError> {
+        self.inner.new_invoice(new).await
+    }
+
+    /// Settles a held invoice; returns when the claim is durable.
+    pub async fn settle_held(&self, preimage: Preimage) -> Result<Invoice, SettleHeldError> {
+        self.inner.settle_held(preimage).await
+    }
+
+    /// Cancels a hold invoice and fails its HTLCs back.
+    pub async fn cancel_held(&self, hash: PaymentHash) -> Result<Invoice, CancelHeldError> {
+        self.inner.cancel_held(hash).await
+    }
+}

@@ -227,6 +227,7 @@ CREATE TABLE invoice (
     state INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 3),
     claim_deadline INTEGER CHECK (claim_deadline BETWEEN 0 AND 4294967295),
     amount_held_msat INTEGER CHECK (amount_held_msat BETWEEN 0 AND 2100000000000000000),
+    settling INTEGER NOT NULL DEFAULT 0 CHECK (settling IN (0, 1)),
     pay_index INTEGER UNIQUE,
     amount_received_msat INTEGER
         CHECK (amount_received_msat BETWEEN 0 AND 2100000000000000000),
@@ -237,8 +238,10 @@ CREATE TABLE invoice (
     CHECK ((amount_received_msat IS NOT NULL) = (state = 2)),
     CHECK ((paid_at IS NOT NULL) = (state = 2)),
     CHECK ((updated_index IS NOT NULL) = (state <> 0)),
-    CHECK (amount_held_msat IS NOT NULL OR state <> 1)
+    CHECK (amount_held_msat IS NOT NULL OR state <> 1),
+    CHECK (settling = 0 OR (hold = 1 AND preimage IS NOT NULL))
 ) STRICT;
+CREATE INDEX invoice_held ON invoice (state) WHERE state = 1;
 CREATE TRIGGER invoice_paid_once BEFORE UPDATE ON invoice WHEN OLD.state = 2
 BEGIN SELECT RAISE(ABORT, 'a paid invoice never changes'); END;
 CREATE TRIGGER invoice_fixed BEFORE UPDATE OF created_index, label, payment_hash, payment_secret,

@@ -1,0 +1,225 @@
+//! Fee rates for LDK: asked of the chain now and then, answered from memory.
+//!
+//! LDK asks inside its locks, so [`Fees`] never waits; [`ChainClient::refresh_fees`] brings it up to
+//! date. Rates are satoshi for 1000 weight units, as LDK counts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bitcoin::Amount;
+use lightning::chain::chaininterface::{
+    ConfirmationTarget, FEERATE_FLOOR_SATS_PER_KW, FeeEstimator,
+};
+use serde_json::{Value, json};
+
+use super::ChainClient;
+use super::connection::CallError;
+
+/// How often the rates are asked for: about ten times for each block of mainnet.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What the highest rate that we believe a peer is above our own estimate, so that an honest peer
+/// with another estimator does not exceed it.
+const MAXIMUM_MARGIN_SAT_PER_KW: u32 = 2_500;
+
+/// Estimators round up to the next whole satoshi per virtual byte, which is 250 here: the least
+/// that we take from a peer is lower by it.
+const ROUNDING_SAT_PER_KW: u32 = 250;
+
+/// One kind of rate.
+struct Rate {
+    /// In how many blocks a transaction should be in.
+    blocks: u32,
+    /// bitcoind's estimator: one that trusts a short dip of the rates less.
+    conservative: bool,
+    /// Before anything was estimated, and where nothing can be (bitcoind on regtest).
+    fallback: u32,
+}
+
+const KINDS: usize = 9;
+
+/// The place of our own on-chain payments, after LDK's eight kinds.
+const ON_CHAIN_PAYMENT: usize = 8;
+
+/// What each kind of transaction needs. Targets and fallbacks are LDK Node's.
+const RATES: [Rate; KINDS] = [
+    Rate {
+        blocks: 2,
+        conservative: true,
+        fallback: 8_000,
+    }, // MaximumFeeEstimate
+    Rate {
+        blocks: 6,
+        conservative: true,
+        fallback: 5_000,
+    }, // UrgentOnChainSweep
+    Rate {
+        blocks: 1_008,
+        conservative: false,
+        fallback: 500,
+    }, // MinAllowedAnchorChannelRemoteFee
+    Rate {
+        blocks: 144,
+        conservative: false,
+        fallback: 1_000,
+    }, // MinAllowedNonAnchorChannelRemoteFee
+    Rate {
+        blocks: 1_008,
+        conservative: false,
+        fallback: 500,
+    }, // AnchorChannelFee
+    Rate {
+        blocks: 12,
+        conservative: false,
+        fallback: 1_000,
+    }, // NonAnchorChannelFee
+    Rate {
+        blocks: 144,
+        conservative: false,
+        fallback: 500,
+    }, // ChannelCloseMinimum
+    Rate {
+        blocks: 12,
+        conservative: false,
+        fallback: 1_000,
+    }, // OutputSpendingFee
+    Rate {
+        blocks: 6,
+        conservative: false,
+        fallback: 5_000,
+    }, // our own on-chain payments
+];
+
+fn place(target: ConfirmationTarget) -> usize {
+    match target {
+        ConfirmationTarget::MaximumFeeEstimate => 0,
+        ConfirmationTarget::UrgentOnChainSweep => 1,
+        ConfirmationTarget::MinAllowedAnchorChannelRemoteFee => 2,
+        ConfirmationTarget::MinAllowedNonAnchorChannelRemoteFee => 3,
+        ConfirmationTarget::AnchorChannelFee => 4,
+        ConfirmationTarget::NonAnchorChannelFee => 5,
+        ConfirmationTarget::ChannelCloseMinimum => 6,
+        ConfirmationTarget::OutputSpendingFee => 7,
+    }
+}
+
+/// The rates as they were last asked for. Clones share them.
+#[derive(Clone)]
+pub struct Fees {
+    cached: Arc<[AtomicU32; KINDS]>,
+}
+
+impl Default for Fees {
+    fn default() -> Self {
+        Fees {
+            cached: Arc::new(std::array::from_fn(|kind| AtomicU32::new(fallback(kind)))),
+        }
+    }
+}
+
+fn fallback(kind: usize) -> u32 {
+    RATES
+        .get(kind)
+        .map_or(FEERATE_FLOOR_SATS_PER_KW, |rate| rate.fallback)
+}
+
+impl Fees {
+    /// For transactions of our own wallet, such as the funding of a channel: satoshi for 1000
+    /// weight units.
+    pub fn on_chain_payment_sat_per_kw(&self) -> u32 {
+        self.read(ON_CHAIN_PAYMENT)
+    }
+
+    fn read(&self, kind: usize) -> u32 {
+        self.cached
+            .get(kind)
+            .map_or(FEERATE_FLOOR_SATS_PER_KW, |rate| {
+                rate.load(Ordering::Relaxed)
+            })
+    }
+}
+
+impl FeeEstimator for Fees {
+    fn get_est_sat_per_1000_weight(&self, target: ConfirmationTarget) -> u32 {
+        self.read(place(target))
+    }
+}
+
+impl ChainClient {
+    /// Asks the chain for the rates. Where it has no estimate the last one stays.
+    ///
+    /// # Errors
+    ///
+    /// The chain could not be asked; the rates stay as they are.
+    pub async fn refresh_fees(&self) -> Result<(), CallError> {
+        let mempool_floor = self.mempool_floor().await?;
+        let mut asked: Vec<((u32, bool), Option<u32>)> = Vec::new();
+        for (kind, rate) in RATES.iter().enumerate() {
+            let question = (rate.blocks, rate.conservative);
+            let known = asked.iter().find(|(earlier, _)| *earlier == question);
+            let estimate = match known {
+                Some((_, estimate)) => *estimate,
+                None => {
+                    let estimate = self.estimate(rate).await?;
+                    asked.push((question, estimate));
+                    estimate
+                }
+            };
+            let Some(estimate) = estimate else { continue };
+            if let Some(cached) = self.inner.fees.cached.get(kind) {
+                cached.store(adjust(kind, estimate.max(mempool_floor)), Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Refreshes the rates for as long as it is polled. What fails is logged and tried again.
+    pub async fn keep_fees_fresh(&self) {
+        loop {
+            if let Err(error) = self.refresh_fees().await {
+                tracing::warn!(%error, "fee rates could not be refreshed");
+            }
+            tokio::time::sleep(REFRESH_INTERVAL).await;
+        }
+    }
+
+    async fn estimate(&self, rate: &Rate) -> Result<Option<u32>, CallError> {
+        let mode = if rate.conservative {
+            "CONSERVATIVE"
+        } else {
+            "ECONOMICAL"
+        };
+        let answer = self
+            .call("estimatesmartfee", &[json!(rate.blocks), json!(mode)])
+            .await?;
+        Ok(answer.get("feerate").and_then(sat_per_kw))
+    }
+
+    /// Below this nothing gets into the mempool.
+    async fn mempool_floor(&self) -> Result<u32, CallError> {
+        let info = self.call("getmempoolinfo", &[]).await?;
+        let floor = info.get("mempoolminfee").and_then(sat_per_kw);
+        Ok(floor.unwrap_or(0).max(FEERATE_FLOOR_SATS_PER_KW))
+    }
+}
+
+/// What a kind makes of an estimate.
+fn adjust(kind: usize, estimate: u32) -> u32 {
+    let is = |target| kind == place(target);
+    if is(ConfirmationTarget::MaximumFeeEstimate) {
+        estimate.saturating_add(MAXIMUM_MARGIN_SAT_PER_KW)
+    } else if is(ConfirmationTarget::MinAllowedNonAnchorChannelRemoteFee) {
+        estimate
+            .saturating_sub(ROUNDING_SAT_PER_KW)
+            .max(FEERATE_FLOOR_SATS_PER_KW)
+    } else {
+        estimate
+    }
+}
+
+/// A rate in bitcoin for 1000 virtual bytes (4000 weight units), rounded up.
+fn sat_per_kw(rate: &Value) -> Option<u32> {
+    let per_kvb = Amount::from_btc(rate.as_f64()?).ok()?;
+    u32::try_from(per_kvb.to_sat().div_ceil(4)).ok()
+}

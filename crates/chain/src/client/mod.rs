@@ -1,0 +1,324 @@
+//! The one way the node talks to a chain: bitcoind's JSON-RPC over HTTP, or the same dialect from
+//! the embedded regtest chain.
+//!
+//! [`ChainClient`] is a block source for `lightning-block-sync` and sends transactions; [`Fees`] is
+//! LDK's fee estimator and [`Broadcaster`] LDK's broadcaster. What the blocks mean is left to those
+//! who listen to them.
+
+mod broadcast;
+mod connection;
+mod fees;
+mod mine;
+mod source;
+#[cfg(test)]
+mod tests;
+mod wait;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bitcoin::consensus::encode::serialize_hex;
+use bitcoin::{BlockHash, Network, Transaction};
+use lightning_block_sync::rpc::RpcClientError;
+use serde_json::{Value, json};
+
+pub use broadcast::{BROADCAST_QUEUE_MAX, Broadcaster};
+pub use connection::CallError;
+pub use fees::Fees;
+
+use connection::Connection;
+use wait::WaitSupport;
+
+/// Where the chain is, and how to be let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainConfig {
+    /// Host and port of the RPC server, `127.0.0.1:8332`; IPv6 in brackets.
+    pub rpc_address: String,
+    /// How to be let in.
+    pub auth: Auth,
+    /// The network that the server must be on.
+    pub network: Network,
+}
+
+/// Credentials for the RPC server. `Debug` shows no password.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// A file with `user:password` that the server writes anew at each start. It is read again when
+    /// the server no longer accepts what it said.
+    CookieFile(PathBuf),
+    /// A fixed user and password (`rpcauth` of bitcoind).
+    UserPass(String, String),
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Auth::CookieFile(path) => formatter.debug_tuple("CookieFile").field(path).finish(),
+            Auth::UserPass(user, _) => formatter.debug_tuple("UserPass").field(user).finish(),
+        }
+    }
+}
+
+/// Why there is no chain to talk to.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The server cannot be asked.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The server answers, but is still loading its blocks: try again.
+    #[error("the chain at {address} is still starting: {message}")]
+    Starting {
+        /// Address of the server.
+        address: String,
+        /// What it says it is doing.
+        message: String,
+    },
+    /// The server is on another network.
+    #[error("the chain at {address} is {found}, not {expected}")]
+    WrongNetwork {
+        /// Address of the server.
+        address: String,
+        /// The network of the configuration.
+        expected: Network,
+        /// What the server calls its network.
+        found: String,
+    },
+}
+
+/// Why a transaction did not get into the mempool.
+#[derive(Debug, thiserror::Error)]
+pub enum BroadcastError {
+    /// The chain refused it, for now or for good.
+    #[error("{txid} was refused: {message} (code {code})")]
+    Refused {
+        /// The transaction.
+        txid: bitcoin::Txid,
+        /// bitcoind's number, such as -26.
+        code: i64,
+        /// bitcoind's reason, such as `min relay fee not met, 0 < 110`.
+        message: String,
+    },
+    /// The chain could not be asked.
+    #[error(transparent)]
+    Unavailable(#[from] CallError),
+}
+
+/// The best block of the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Best {
+    /// Its hash.
+    pub hash: BlockHash,
+    /// Its height.
+    pub height: u32,
+}
+
+/// How far the chain itself has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainState {
+    /// The best block whose transactions it has.
+    pub best: Best,
+    /// Height of the best header that it knows.
+    pub headers: u32,
+    /// It is still downloading old blocks.
+    pub initial_block_download: bool,
+}
+
+/// bitcoind's number for a server that is still starting.
+const RPC_IN_WARMUP: i64 = -28;
+
+/// bitcoind's number for a transaction whose outputs are in the chain.
+const RPC_ALREADY_IN_CHAIN: i64 = -27;
+
+/// bitcoind's number for a transaction that broke a rule.
+const RPC_REJECTED: i64 = -26;
+
+/// Reasons under which a transaction is where it should be: what a broadcast wants.
+const KNOWN_REASONS: [&str; 3] = [
+    "txn-already-in-mempool",
+    "txn-already-known",
+    "txn-same-nonwitness-data-in-mempool",
+];
+
+/// A connection to the chain. Clones share it.
+#[derive(Clone)]
+pub struct ChainClient {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connection: Connection,
+    network: Network,
+    fees: Fees,
+    wait_support: WaitSupport,
+}
+
+impl ChainClient {
+    /// Connects, and makes sure that the chain is on the right network.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`]. Nothing is retried.
+    pub async fn connect(config: ChainConfig) -> Result<ChainClient, ConnectError> {
+        let address = config.rpc_address.clone();
+        let connection = Connection::open(config.rpc_address, config.auth)?;
+        let client = ChainClient {
+            inner: Arc::new(Inner {
+                connection,
+                network: config.network,
+                fees: Fees::default(),
+                wait_support: WaitSupport::default(),
+            }),
+        };
+        let info = match client.call("getblockchaininfo", &[]).await {
+            Err(CallError::Refused {
+                code: RPC_IN_WARMUP,
+                message,
+                ..
+            }) => {
+                return Err(ConnectError::Starting { address, message });
+            }
+            other => other?,
+        };
+        let found = info
+            .get("chain")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        if Network::from_core_arg(&found).ok() != Some(config.network) {
+            return Err(ConnectError::WrongNetwork {
+                address,
+                expected: config.network,
+                found,
+            });
+        }
+        Ok(client)
+    }
+
+    /// The network of the chain.
+    pub fn network(&self) -> Network {
+        self.inner.network
+    }
+
+    /// The blocks, for `lightning_block_sync::init` and `SpvClient`. (The client itself is one; it
+    /// comes in an `Arc` because they take what dereferences to one.)
+    pub fn block_source(&self) -> Arc<ChainClient> {
+        Arc::new(self.clone())
+    }
+
+    /// LDK's fee estimator. It has fallbacks until [`ChainClient::refresh_fees`] was called.
+    pub fn fees(&self) -> Fees {
+        self.inner.fees.clone()
+    }
+
+    /// The best block.
+    ///
+    /// # Errors
+    ///
+    /// The chain could not be asked, or answered something else.
+    pub async fn best_block(&self) -> Result<Best, CallError> {
+        Ok(self.state().await?.best)
+    }
+
+    /// How far the chain has come.
+    ///
+    /// # Errors
+    ///
+    /// The chain could not be asked, or answered something else.
+    pub async fn state(&self) -> Result<ChainState, CallError> {
+        let method = "getblockchaininfo";
+        let info = self.call(method, &[]).await?;
+        let height = |name: &str| {
+            info.get(name)
+                .and_then(Value::as_u64)
+                .and_then(|height| u32::try_from(height).ok())
+        };
+        let hash = info
+            .get("bestblockhash")
+            .and_then(Value::as_str)
+            .and_then(|hash| hash.parse().ok());
+        match (hash, height("blocks"), height("headers")) {
+            (Some(hash), Some(height), Some(headers)) => Ok(ChainState {
+                best: Best { hash, height },
+                headers,
+                initial_block_download: info
+                    .get("initialblockdownload")
+                    .and_then(Value::as_bool)
+                    .unwrap_or(false),
+            }),
+            _ => Err(CallError::malformed(method, "no best block")),
+        }
+    }
+
+    /// Sends a transaction. One that waits or is in the chain already was sent, too.
+    ///
+    /// # Errors
+    ///
+    /// See [`BroadcastError`].
+    pub async fn broadcast(&self, transaction: &Transaction) -> Result<(), BroadcastError> {
+        let hex = json!(serialize_hex(transaction));
+        match self.call("sendrawtransaction", &[hex]).await {
+            Ok(_)
+            | Err(CallError::Refused {
+                code: RPC_ALREADY_IN_CHAIN,
+                ..
+            }) => Ok(()),
+            Err(CallError::Refused {
+                code: RPC_REJECTED,
+                message,
+                ..
+            }) if KNOWN_REASONS
+                .iter()
+                .any(|reason| message.starts_with(reason)) =>
+            {
+                Ok(())
+            }
+            Err(CallError::Refused { code, message, .. }) => Err(BroadcastError::Refused {
+                txid: transaction.compute_txid(),
+                code,
+                message,
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sends a child and its parents, in any order. Together where the chain takes packages, so
+    /// that the child's fee counts for parents below the least fee rate; else one by one.
+    ///
+    /// # Errors
+    ///
+    /// See [`BroadcastError`]. Some may have been sent all the same.
+    pub async fn broadcast_package(
+        &self,
+        transactions: &[Transaction],
+    ) -> Result<(), BroadcastError> {
+        let ordered = broadcast::parents_first(transactions);
+        if ordered.len() > 1 {
+            let hex: Vec<String> = ordered
+                .iter()
+                .map(|transaction| serialize_hex(*transaction))
+                .collect();
+            let answer = self.call("submitpackage", &[json!(hex)]).await;
+            match answer {
+                Ok(answer) if answer.get("package_msg") == Some(&json!("success")) => return Ok(()),
+                Ok(_) | Err(CallError::Refused { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut outcome = Ok(());
+        for transaction in ordered {
+            let sent = self.broadcast(transaction).await;
+            outcome = outcome.and(sent);
+        }
+        outcome
+    }
+
+    /// Asks for anything, with the answer as JSON.
+    async fn call(&self, method: &'static str, params: &[Value]) -> Result<Value, CallError> {
+        let result = self.inner.connection.call::<Value>(method, params).await;
+        result.map_err(|error| self.call_error(method, error))
+    }
+
+    fn call_error(&self, method: &'static str, error: RpcClientError) -> CallError {
+        CallError::new(self.inner.connection.address(), method, error)
+    }
+}

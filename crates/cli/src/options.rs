@@ -1,0 +1,130 @@
+//! The command line: options of our own, then the method and its parameters as they stand.
+
+use crate::arguments::Form;
+use crate::{EXIT_OK, EXIT_USAGE, Terminal};
+use clap::{CommandFactory, Parser};
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// Talks to a running sendpayd.
+///
+/// Parameters are given in order, or by name as key=value; `sendpay-cli help` lists the methods,
+/// `sendpay-cli help METHOD` explains one.
+#[derive(Debug, Parser)]
+#[command(name = "sendpay-cli", version, arg_required_else_help = false)]
+pub(crate) struct Options {
+    /// The directory of the daemon [default: $XDG_STATE_HOME/sendpay or ~/.local/state/sendpay]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+
+    /// The Bitcoin network, which names the folder in DIR
+    #[arg(long, value_name = "NETWORK", default_value = "regtest")]
+    network: String,
+
+    /// The socket: a name in that folder, or a path
+    #[arg(long, value_name = "FILE", default_value = "lightning-rpc")]
+    rpc_file: PathBuf,
+
+    /// Parameters are key=value
+    #[arg(short = 'k', long, conflicts_with = "order")]
+    keywords: bool,
+
+    /// Parameters are in order, even if they contain =
+    #[arg(short = 'o', long)]
+    order: bool,
+
+    /// JSON, also on a terminal
+    #[arg(short = 'J', long, conflicts_with = "raw")]
+    json: bool,
+
+    /// JSON as it came, in one line
+    #[arg(short = 'R', long)]
+    raw: bool,
+
+    /// The method to call
+    #[arg(value_name = "METHOD")]
+    pub(crate) method: String,
+
+    /// Its parameters; from the first on, nothing is an option any more
+    #[arg(
+        value_name = "PARAMS",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    pub(crate) params: Vec<String>,
+}
+
+/// How the result is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// As a table if it is a list.
+    Table(Terminal),
+    /// As JSON over many lines.
+    Json,
+    /// As it came.
+    Raw,
+}
+
+/// A command line that is not to be run.
+pub(crate) struct Refused(clap::Error);
+
+impl Refused {
+    /// Says why, or what was asked for, and gives the exit code.
+    pub(crate) fn explain(&self, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+        let text = self.0.render();
+        if self.0.use_stderr() {
+            let text = text.to_string();
+            write!(err, "{text}")?;
+            // Some of clap's texts leave it out.
+            if !text.contains("Usage:") {
+                writeln!(err, "\n{}", Options::command().render_usage())?;
+            }
+            return Ok(EXIT_USAGE);
+        }
+        write!(out, "{text}")?;
+        Ok(EXIT_OK)
+    }
+}
+
+impl Options {
+    pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Refused> {
+        Options::try_parse_from(arguments).map_err(Refused)
+    }
+
+    /// Where the daemon is.
+    pub(crate) fn socket(&self) -> PathBuf {
+        // An absolute path replaces what it is joined to.
+        self.dir().join(&self.network).join(&self.rpc_file)
+    }
+
+    fn dir(&self) -> PathBuf {
+        let absolute = |name| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        self.dir.clone().unwrap_or_else(|| {
+            absolute("XDG_STATE_HOME")
+                .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+                .unwrap_or_default()
+                .join("sendpay")
+        })
+    }
+
+    pub(crate) fn form(&self) -> Form {
+        match (self.keywords, self.order) {
+            (true, _) => Form::Keywords,
+            (_, true) => Form::Order,
+            _ => Form::Guess,
+        }
+    }
+
+    pub(crate) fn format(&self, terminal: Option<Terminal>) -> Format {
+        match terminal {
+            _ if self.raw => Format::Raw,
+            Some(terminal) if !self.json => Format::Table(terminal),
+            _ => Format::Json,
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The program as a user runs it: the real binary, its exit codes and its streams.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+use sendpay_rpc::frame::{Decoder, Frame, Request};
+use sendpay_rpc::method::{check::Check, help::Help, unknown};
+use sendpay_rpc::param::{Mode, ParamSet};
+use sendpay_rpc::{RpcError, reply};
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn cli(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sendpay-cli"));
+    command.arg("--dir").arg(dir).stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// Serves the methods that need no node on the socket of a directory, with the contract's own
+/// framing and answers. The thread ends with the test's process.
+fn serve(dir: &Path) {
+    let network = dir.join("regtest");
+    std::fs::create_dir_all(&network).unwrap();
+    let listener = UnixListener::bind(network.join("lightning-rpc")).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            serve_one(stream.unwrap());
+        }
+    });
+}
+
+fn serve_one(mut stream: UnixStream) {
+    let mut decoder = Decoder::new();
+    let mut bytes = [0; 4096];
+    while let Ok(read @ 1..) = stream.read(&mut bytes) {
+        decoder.push(&bytes[..read]);
+        while let Some(frame) = decoder.next_frame() {
+            let bytes = match frame {
+                Frame::Request(request) => match answer(&request) {
+                    Ok(result) => reply::result(&request.id, &result).unwrap(),
+                    Err(error) => reply::error(&request.id, &error),
+                },
+                Frame::Refused(refusal) => reply::error(&refusal.id, &refusal.error),
+            };
+            // A client that has seen enough goes away.
+            if stream.write_all(&bytes).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn answer(request: &Request) -> Result<Value, RpcError> {
+    match request.method.as_str() {
+        "help" => Ok(json!(
+            Help::from_raw(&request.params, Mode::Normal)?.answer()?
+        )),
+        "check" => Ok(json!(Check::answer(&request.params)?)),
+        // A list of ten million bytes, for a pipe.
+        "echo" => Ok(json!({"params": request.params, "long": vec!["x".repeat(1000); 10_000]})),
+        method => Err(unknown(method)),
+    }
+}
+
+#[test]
+fn without_a_daemon_it_says_where_it_looked_and_exits_with_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = cli(dir.path()).arg("getinfo").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(text(&output.stdout), "");
+    let socket = dir.path().join("regtest/lightning-rpc");
+    let error = text(&output.stderr);
+    assert!(error.contains(socket.to_str().unwrap()), "{error}");
+    assert!(error.contains("No such file or directory"), "{error}");
+    assert!(error.contains("Is sendpayd running?"), "{error}");
+}
+
+#[test]
+fn a_daemon_that_hangs_up_is_no_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let served = std::thread::spawn(move || drop(listener.accept().unwrap()));
+    let output = cli(dir.path())
+        .arg("--rpc-file")
+        .arg(&path)
+        .arg("getinfo")
+        .output()
+        .unwrap();
+    served.join().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_wrong_command_line_shows_the_usage_and_exits_with_3() {
+    let dir = tempfile::tempdir().unwrap();
+    for arguments in [
+        &[][..],
+        &["--nosuch", "getinfo"],
+        &["-k", "-o", "getinfo"],
+        &["-J", "-R", "getinfo"],
+        &["--network"],
+    ] {
+        let output = cli(dir.path()).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}");
+        assert_eq!(text(&output.stdout), "");
+        assert!(
+            text(&output.stderr).contains("Usage: sendpay-cli"),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+    for arguments in [
+        &["-k", "sendpay", "[]"][..],
+        &["sendpay", "a=b", "c"],
+        &["sendpay", "[1],[2]"],
+    ] {
+        let output = cli(dir.path()).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}");
+    }
+}
+
+#[test]
+fn usage_and_version_are_no_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    for (argument, expected) in [("--help", "Usage: sendpay-cli"), ("-V", "sendpay-cli ")] {
+        let output = cli(dir.path()).arg(argument).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert!(text(&output.stdout).contains(expected));
+    }
+}
+
+#[test]
+fn a_result_goes_to_a_pipe_as_json_and_raw_as_it_came() {
+    let dir = tempfile::tempdir().unwrap();
+    serve(dir.path());
+    let run = |arguments: &[&str]| -> Output {
+        let output = cli(dir.path()).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        output
+    };
+    let output = run(&["check", "listsendpays", "null", &"ab".repeat(32)]);
+    assert_eq!(
+        text(&output.stdout),
+        "{\n   \"command_to_check\": \"listsendpays\"\n}\n"
+    );
+    let output = run(&[
+        "-R",
+        "check",
+        "command_to_check=listsendpays",
+        "status=failed",
+    ]);
+    assert_eq!(
+        text(&output.stdout),
+        "{\"command_to_check\":\"listsendpays\"}\n"
+    );
+    // Options end at the first parameter: what follows is the method's.
+    let output = run(&["echo", "-R", "-5", "-J", "--dir"]);
+    assert!(text(&output.stdout).starts_with(r#"{"params":["-5","-J","--dir"]"#));
+    let output = run(&["echo"]);
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["long"].as_array().unwrap().len(), 10_000);
+}
+
+#[test]
+fn an_error_of_the_method_is_json_in_a_pipe_and_exits_with_1() {
+    let dir = tempfile::tempdir().unwrap();
+    serve(dir.path());
+    let output = cli(dir.path()).arg("nosuch").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let expected = "{\n   \"code\": -32601,\n   \"message\": \"Unknown command 'nosuch'\"\n}\n";
+    assert_eq!(text(&output.stdout), expected);
+    assert_eq!(text(&output.stderr), "");
+    let output = cli(dir.path()).args(["-R", "nosuch"]).output().unwrap();
+    let expected = "{\"code\":-32601,\"message\":\"Unknown command 'nosuch'\"}\n";
+    assert_eq!(text(&output.stdout), expected);
+}
+
+#[test]
+fn on_a_terminal_an_error_is_words_with_what_to_do_next_and_help_is_text() {
+    let dir = tempfile::tempdir().unwrap();
+    serve(dir.path());
+    let run = |arguments: &[&str]| {
+        let dir = dir.path().to_str().unwrap();
+        let arguments = ["sendpay-cli", "--dir", dir]
+            .into_iter()
+            .chain(arguments.iter().copied());
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let terminal = Some(sendpay_cli::Terminal {
+            columns: 80,
+            colours: false,
+        });
+        let code = sendpay_cli::run(arguments.map(Into::into), &mut out, &mut err, terminal);
+        (code, text(&out).to_owned(), text(&err).to_owned())
+    };
+    let (code, out, err) = run(&["check", "sendpay"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert_eq!(
+        err,
+        "check: missing required parameter: route (code -32602)\n\
+         `sendpay-cli help check` explains the parameters.\n"
+    );
+    let (code, out, _) = run(&["help", "listsendpays"]);
+    assert_eq!(code, 0);
+    assert!(
+        out.starts_with("NAME\n    sendpay-listsendpays - "),
+        "{out}"
+    );
+    assert!(
+        out.contains("    listsendpays [bolt11] [payment_hash]"),
+        "{out}"
+    );
+    let longest = out.lines().map(|line| line.chars().count()).max();
+    assert!(longest.is_some_and(|columns| columns <= 80), "{out}");
+    let (_, out, _) = run(&["help"]);
+    assert!(out.contains("\ngetinfo\n"), "{out}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    serve(dir.path());
+    let mut child = cli(dir.path())
+        .arg("echo")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0; 10]).unwrap();
+    drop(stdout);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+}

@@ -1,0 +1,179 @@
+//! From the ledger's and the node's values to what the contract shows, in one place.
+//!
+//! Plain functions: neither side knows the other, so no `From` can stand between them. Every
+//! method that shows a payment uses `payment` here.
+
+use sendpay_ledger as ledger;
+use sendpay_ledger::Status;
+use sendpay_node::code;
+use sendpay_rpc::failcode;
+use sendpay_rpc::method::listinvoices::InvoiceRecord;
+use sendpay_rpc::method::listpays::PaymentGroup;
+use sendpay_rpc::payment::{Failure, Payment, invoice_members};
+use sendpay_rpc::value::{Amounts, Hash32, Msat, NodeId, PaymentStatus, Scid, Secret};
+
+/// Milliseconds in a second: the ledger keeps the former, the contract shows the latter.
+const MILLIS: u64 = 1_000;
+
+/// A record as every method shows it.
+pub(crate) fn payment(payment: &ledger::Payment, amounts: Amounts) -> Payment {
+    let (bolt11, bolt12) = invoice_members(payment.bolt11.clone());
+    let pending = payment.status == Status::Pending;
+    Payment {
+        created_index: payment.created_index,
+        id: payment.created_index,
+        payment_hash: hash(payment.payment_hash),
+        groupid: payment.groupid,
+        updated_index: payment.updated_index,
+        partid: Some(payment.partid).filter(|partid| *partid != 0),
+        destination: payment.destination.map(node_id),
+        amount_msat: Some(payment.amount_msat.msat())
+            .filter(|amount| *amount != 0)
+            .map(|amount| amounts.payment(amount)),
+        amount_sent_msat: amounts.payment(payment.amount_sent_msat.msat()),
+        created_at: payment.created_at_ms / MILLIS,
+        completed_at: payment.completed_at_ms.map(|at| at / MILLIS),
+        status: status(payment.status),
+        payment_preimage: payment.preimage.map(secret),
+        label: payment.label.clone(),
+        bolt11,
+        bolt12,
+        description: payment.description.clone(),
+        erroronion: None,
+        cltv_expiry: payment.cltv_expiry.filter(|_| pending),
+        failure: payment.failure.as_ref().map(failure).unwrap_or_default(),
+    }
+}
+
+/// Why a record failed.
+fn failure(failure: &ledger::Failure) -> Failure {
+    Failure {
+        code: Some(failure.code),
+        erring_index: failure.erring_index,
+        failcode: failure.failcode,
+        failcodename: failure
+            .failcode
+            .and_then(failcode::name)
+            .map(ToOwned::to_owned),
+        erring_node: failure.erring_node.map(node_id),
+        erring_channel: failure.erring_channel.map(Scid),
+        erring_direction: failure.erring_direction,
+        raw_message: None,
+        message: Some(failure_text(failure)),
+    }
+}
+
+/// The sentence that `waitsendpay` gives for a failure; CLN's where CLN has one.
+pub(crate) fn failure_text(failure: &ledger::Failure) -> String {
+    if failure.code == code::UNPARSEABLE_ONION {
+        return "Malformed error reply".into();
+    }
+    match failure.failcode {
+        Some(code) => match failcode::name(code) {
+            Some(name) => format!("failed: {name} ({})", failure.message),
+            None => format!("failed: {code} ({})", failure.message),
+        },
+        None => failure.message.clone(),
+    }
+}
+
+/// A group as `listpays` shows it.
+pub(crate) fn group(group: &ledger::Group, amounts: Amounts) -> PaymentGroup {
+    let (bolt11, bolt12) = invoice_members(group.bolt11.clone());
+    PaymentGroup {
+        bolt11,
+        bolt12,
+        description: group.description.clone(),
+        destination: group.destination.map(node_id),
+        payment_hash: hash(group.payment_hash),
+        status: status(group.status),
+        created_at: group.created_at_ms / MILLIS,
+        completed_at: group.completed_at_ms.map(|at| at / MILLIS),
+        label: group.label.clone(),
+        preimage: group.preimage.map(secret),
+        amount_msat: group
+            .amount_msat
+            .map(|amount| amounts.payment(amount.msat())),
+        amount_sent_msat: amounts.payment(group.amount_sent_msat.msat()),
+        number_of_parts: Some(group.number_of_parts).filter(|parts| *parts > 1),
+        created_index: group.created_index,
+        updated_index: group.updated_index,
+    }
+}
+
+/// An invoice at that time.
+pub(crate) fn invoice(invoice: &ledger::Invoice, now_ms: u64) -> InvoiceRecord {
+    let paid = invoice.state == ledger::InvoiceState::Paid;
+    InvoiceRecord {
+        label: invoice.label.clone(),
+        bolt11: Some(invoice.bolt11.clone()),
+        payment_hash: hash(invoice.payment_hash),
+        amount_msat: invoice.amount_msat.map(|amount| Msat(amount.msat())),
+        status: invoice_status(invoice, now_ms).to_owned(),
+        pay_index: invoice.pay_index,
+        amount_received_msat: invoice
+            .amount_received_msat
+            .map(|amount| Msat(amount.msat())),
+        paid_at: invoice.paid_at_ms.map(|at| at / MILLIS),
+        payment_preimage: invoice.preimage.filter(|_| paid).map(secret),
+        description: invoice.description.clone(),
+        expires_at: invoice.expires_at_ms / MILLIS,
+        created_index: invoice.created_index,
+        updated_index: invoice.updated_index,
+        hold_state: invoice.hold.then(|| hold_state(invoice, now_ms).to_owned()),
+        claim_deadline: invoice.claim_deadline,
+    }
+}
+
+/// CLN's three words. A cancelled hold invoice can never be paid: expired.
+fn invoice_status(invoice: &ledger::Invoice, now_ms: u64) -> &'static str {
+    match invoice.state {
+        ledger::InvoiceState::Paid => "paid",
+        ledger::InvoiceState::Cancelled => "expired",
+        _ if invoice.expired(now_ms) => "expired",
+        ledger::InvoiceState::Open | ledger::InvoiceState::Held => "unpaid",
+    }
+}
+
+/// open, held, settled, cancelled or expired.
+pub(crate) fn hold_state(invoice: &ledger::Invoice, now_ms: u64) -> &'static str {
+    match invoice.state {
+        ledger::InvoiceState::Paid => "settled",
+        ledger::InvoiceState::Cancelled => "cancelled",
+        ledger::InvoiceState::Held => "held",
+        ledger::InvoiceState::Open if invoice.expired(now_ms) => "expired",
+        ledger::InvoiceState::Open => "open",
+    }
+}
+
+pub(crate) fn status(status: Status) -> PaymentStatus {
+    match status {
+        Status::Pending => PaymentStatus::Pending,
+        Status::Complete => PaymentStatus::Complete,
+        Status::Failed => PaymentStatus::Failed,
+    }
+}
+
+pub(crate) fn from_status(status: PaymentStatus) -> Status {
+    match status {
+        PaymentStatus::Pending => Status::Pending,
+        PaymentStatus::Complete => Status::Complete,
+        PaymentStatus::Failed => Status::Failed,
+    }
+}
+
+pub(crate) fn hash(hash: ledger::PaymentHash) -> Hash32 {
+    Hash32::from_bytes(hash.0)
+}
+
+pub(crate) fn from_hash(hash: Hash32) -> ledger::PaymentHash {
+    ledger::PaymentHash(hash.to_bytes())
+}
+
+pub(crate) fn node_id(node: ledger::NodeId) -> NodeId {
+    NodeId::from_bytes(node.0)
+}
+
+pub(crate) fn secret(preimage: ledger::Preimage) -> Secret {
+    Secret::from_bytes(preimage.0)
+}

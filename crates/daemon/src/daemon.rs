@@ -1,0 +1,112 @@
+//! What every method needs: the node, and how this process was told to show things.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bitcoin::Network;
+use bitcoin::secp256k1::PublicKey;
+use sendpay_node::Node;
+use sendpay_rpc::frame::Request;
+use sendpay_rpc::value::{Amounts, NodeId};
+use tokio::sync::watch;
+
+use crate::method;
+use crate::server::{ConnectionInfo, Dispatch, Reply};
+
+/// The process as the methods see it.
+pub struct Daemon {
+    node: Node,
+    amounts: Amounts,
+    network_dir: PathBuf,
+    chain_warning: watch::Receiver<Option<String>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Daemon {
+    /// Puts a running node behind the methods. `chain_warning` holds a sentence while the chain
+    /// backend does not answer.
+    pub fn new(
+        node: Node,
+        amounts: Amounts,
+        network_dir: PathBuf,
+        chain_warning: watch::Receiver<Option<String>>,
+    ) -> Daemon {
+        Daemon {
+            node,
+            amounts,
+            network_dir,
+            chain_warning,
+            stop: watch::channel(false).0,
+        }
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    pub(crate) fn amounts(&self) -> Amounts {
+        self.amounts
+    }
+
+    pub(crate) fn network(&self) -> Network {
+        self.node.config().network
+    }
+
+    /// CLN's name of the network.
+    pub(crate) fn network_name(&self) -> &'static str {
+        network_name(self.network())
+    }
+
+    pub(crate) fn network_dir(&self) -> &Path {
+        &self.network_dir
+    }
+
+    pub(crate) fn chain_warning(&self) -> Option<String> {
+        self.chain_warning.borrow().clone()
+    }
+
+    /// Asks the process to end, as the method `stop` does.
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Resolves when `stop` was called.
+    pub async fn stopped(&self) {
+        // The sender is ours: it cannot be gone.
+        drop(self.stop.subscribe().wait_for(|stop| *stop).await);
+    }
+}
+
+/// Answers requests from the socket with the daemon's methods.
+pub struct Methods(pub Arc<Daemon>);
+
+impl Dispatch for Methods {
+    async fn dispatch(&self, request: Request, reply: Reply, _: ConnectionInfo) {
+        method::dispatch(&self.0, request, reply).await;
+    }
+}
+
+/// The names that CLN's clients and directories use.
+pub fn network_name(network: Network) -> &'static str {
+    match network {
+        Network::Bitcoin => "bitcoin",
+        Network::Testnet => "testnet",
+        Network::Testnet4 => "testnet4",
+        Network::Signet => "signet",
+        Network::Regtest => "regtest",
+    }
+}
+
+/// A node id as a point of the curve.
+pub(crate) fn public_key(id: NodeId) -> Option<PublicKey> {
+    PublicKey::from_slice(&id.to_bytes()).ok()
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn unix_millis() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,258 @@
+//! Errors of the parts as RPC errors, each match exhaustive: a new variant does not compile until
+//! someone decides what a client sees.
+
+use sendpay_ledger::{
+    AddInvoiceError, BeginError, CancelError, Closed, DeleteError, PaidError, Payment, ReadError,
+};
+use sendpay_node::{
+    CancelHeldError, ConnectError, FirstHopError, FundError, GetRouteError, NewInvoiceError,
+    OpenError, PayError, SendPayError, SettleHeldError,
+};
+use sendpay_rpc::value::{Amounts, NodeId, Scid};
+use sendpay_rpc::{Code, RpcError};
+use serde_json::json;
+
+use crate::convert;
+
+/// BOLT 4's `unknown_next_peer`, which CLN gives for a first peer that is not there.
+const UNKNOWN_NEXT_PEER: u16 = 0x400a;
+/// BOLT 4's `temporary_channel_failure`, for a first channel that cannot carry it now.
+const TEMPORARY_CHANNEL_FAILURE: u16 = 0x1007;
+
+/// The cause's whole chain, so that none of it is lost.
+fn internal(cause: &(dyn std::error::Error + 'static)) -> RpcError {
+    let mut text = cause.to_string();
+    let mut next = cause.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    tracing::error!(%text, "a request failed for a reason of our own");
+    RpcError::new(Code::Internal, text)
+}
+
+pub(crate) fn closed(_: Closed) -> RpcError {
+    RpcError::new(Code::Shutdown, "The daemon is shutting down")
+}
+
+pub(crate) fn read(cause: ReadError) -> RpcError {
+    internal(&cause)
+}
+
+/// Section 4.1 of CLN's contract, row by row.
+pub(crate) fn begin(cause: &BeginError) -> RpcError {
+    use BeginError as E;
+    let code = match cause {
+        E::OtherGroupInProgress { .. }
+        | E::ParallelInProgress
+        | E::NonParallelInProgress
+        | E::PartsInProgress { .. }
+        | E::WouldExceedTotal { .. } => Code::PayInProgress,
+        E::AlreadySucceededAmount { .. }
+        | E::AlreadySucceededTo(_)
+        | E::AlreadySucceededOtherParts
+        | E::PendingAmount { .. }
+        | E::PendingTo(_)
+        | E::GroupPartFailed { .. }
+        | E::LatePreimage(_) => Code::PayRhashAlreadyUsed,
+        E::TotalChanged { .. } | E::GroupidTooLarge(_) | E::PartidTooLarge(_) | E::Route(_) => {
+            Code::InvalidParams
+        }
+        E::Store(_) | E::Damaged(_) => return internal(cause),
+    };
+    RpcError::new(code, cause.to_string())
+}
+
+/// A failure of a record, as `waitsendpay` and a refused self-payment tell it: always as it stands
+/// in the ledger, so `status` says failed.
+pub(crate) fn failed(payment: &Payment, amounts: Amounts) -> RpcError {
+    let shown = convert::payment(payment, amounts);
+    let (code, message) = match &payment.failure {
+        Some(failure) => (failure.code, convert::failure_text(failure)),
+        None => (
+            Code::PayUnspecifiedError.number(),
+            "Payment failure reason unknown".into(),
+        ),
+    };
+    RpcError {
+        code,
+        message,
+        data: None,
+    }
+    .with_data(&shown)
+}
+
+pub(crate) fn sendpay(cause: SendPayError, us: NodeId, amounts: Amounts) -> RpcError {
+    match cause {
+        SendPayError::Route(cause) => RpcError::invalid_params(cause.to_string()),
+        SendPayError::Begin(cause) => begin(&cause),
+        SendPayError::FirstHop(cause) => first_hop(&cause, us),
+        SendPayError::SelfPayment(text) => RpcError::invalid_params(text),
+        SendPayError::SelfRefused(payment) => failed(&payment, amounts),
+        SendPayError::Unsent(payment, reason) => RpcError::new(
+            Code::PayUnspecifiedError,
+            format!("the payment could not be sent: {reason}"),
+        )
+        .with_data(&json!({"created_index": payment.created_index})),
+        SendPayError::Closed(cause) => closed(cause),
+    }
+}
+
+fn first_hop(cause: &FirstHopError, us: NodeId) -> RpcError {
+    match cause {
+        FirstHopError::NoConnection => RpcError::new(Code::PayTryOtherRoute, cause.to_string())
+            .with_data(&json!({
+                "erring_index": 0,
+                "failcode": UNKNOWN_NEXT_PEER,
+                "failcodename": sendpay_rpc::failcode::name(UNKNOWN_NEXT_PEER),
+                "erring_node": us,
+            })),
+        FirstHopError::NotReady {
+            channel,
+            direction,
+            reason,
+        } => {
+            let name = sendpay_rpc::failcode::name(TEMPORARY_CHANNEL_FAILURE);
+            let text = format!(
+                "failed: {} (First peer not ready)",
+                name.unwrap_or_default()
+            );
+            RpcError::new(Code::PayTryOtherRoute, text).with_data(&json!({
+                "erring_index": 0,
+                "failcode": TEMPORARY_CHANNEL_FAILURE,
+                "failcodename": name,
+                "erring_node": us,
+                "erring_channel": Scid(*channel),
+                "erring_direction": direction,
+                "reason": reason,
+            }))
+        }
+    }
+}
+
+pub(crate) fn pay(cause: &PayError, amounts: Amounts) -> RpcError {
+    use PayError as E;
+    let with_attempts = |code: Code, parts: &[Payment]| {
+        let attempts: Vec<_> = parts
+            .iter()
+            .map(|part| convert::payment(part, amounts))
+            .collect();
+        RpcError::new(code, cause.to_string()).with_data(&json!({"attempts": attempts}))
+    };
+    match cause {
+        E::Bolt11(_) | E::AmountNamed(_) | E::AmountMissing | E::Description => {
+            RpcError::invalid_params(cause.to_string())
+        }
+        E::Expired(_) => RpcError::new(Code::PayInvoiceExpired, cause.to_string()),
+        E::OtherAmount { .. } => RpcError::new(Code::PayRhashAlreadyUsed, cause.to_string()),
+        E::Repeat(cause) => begin(cause),
+        E::NoRoute(_) => RpcError::new(Code::PayRouteNotFound, cause.to_string()),
+        E::TooExpensive { .. } => RpcError::new(Code::PayRouteTooExpensive, cause.to_string()),
+        E::Refused(parts) => with_attempts(Code::PayDestinationPermFail, parts),
+        E::Stopped(parts) => with_attempts(Code::PayStoppedRetrying, parts),
+        E::InProgress(parts) => with_attempts(Code::PayInProgress, parts),
+        E::Internal(_) => internal(cause),
+    }
+}
+
+pub(crate) fn delete(cause: &DeleteError) -> RpcError {
+    use DeleteError as E;
+    match cause {
+        E::Pending => RpcError::invalid_params(cause.to_string()),
+        E::UnknownHash(_) | E::OtherStatus { .. } | E::UnknownPart => {
+            RpcError::new(Code::PayNoSuchPayment, cause.to_string())
+        }
+        E::Store(_) | E::Damaged(_) => internal(cause),
+    }
+}
+
+pub(crate) fn new_invoice(cause: &NewInvoiceError) -> RpcError {
+    use NewInvoiceError as E;
+    match cause {
+        E::Cltv | E::Description | E::HashMismatch => RpcError::invalid_params(cause.to_string()),
+        E::Add(added) => match added {
+            AddInvoiceError::DuplicateLabel(_) => {
+                RpcError::new(Code::InvoiceLabelAlreadyExists, cause.to_string())
+            }
+            AddInvoiceError::DuplicateHash(_) => {
+                RpcError::new(Code::InvoicePreimageAlreadyExists, cause.to_string())
+            }
+            AddInvoiceError::NoProof(_) => RpcError::invalid_params(cause.to_string()),
+            AddInvoiceError::Store(_) | AddInvoiceError::Damaged(_) => internal(cause),
+        },
+        E::Closed(cause) => closed(*cause),
+        E::Entropy(_) | E::Ldk(_) => internal(cause),
+    }
+}
+
+pub(crate) fn settle_held(cause: &SettleHeldError) -> RpcError {
+    use SettleHeldError as E;
+    match cause {
+        E::Unknown(_) => RpcError::new(Code::InvoiceNotFound, cause.to_string()),
+        E::NotHeld(_) | E::Deadline { .. } | E::FailedBack => {
+            RpcError::new(Code::InvoiceStatusUnexpected, cause.to_string())
+        }
+        E::Slow => RpcError::new(Code::WaitTimeout, cause.to_string()),
+        E::Preimage(PaidError::Unknown(_)) => {
+            RpcError::new(Code::InvoiceNotFound, cause.to_string())
+        }
+        E::Preimage(PaidError::NoProof(_) | PaidError::Store(_) | PaidError::Damaged(_))
+        | E::Read(_) => internal(cause),
+        E::Closed(cause) => closed(*cause),
+    }
+}
+
+pub(crate) fn cancel_held(cause: &CancelHeldError) -> RpcError {
+    match cause {
+        CancelHeldError::Cancel(CancelError::Unknown(_)) => {
+            RpcError::new(Code::InvoiceNotFound, cause.to_string())
+        }
+        CancelHeldError::Cancel(CancelError::Paid) => {
+            RpcError::new(Code::InvoiceStatusUnexpected, cause.to_string())
+        }
+        CancelHeldError::Cancel(CancelError::Store(_) | CancelError::Damaged(_))
+        | CancelHeldError::Read(_) => internal(cause),
+        CancelHeldError::Closed(cause) => closed(*cause),
+    }
+}
+
+pub(crate) fn getroute(cause: &GetRouteError) -> RpcError {
+    match cause {
+        GetRouteError::NotFound(_) | GetRouteError::Ourselves => {
+            RpcError::new(Code::PayRouteNotFound, cause.to_string())
+        }
+    }
+}
+
+pub(crate) fn connect(cause: &ConnectError) -> RpcError {
+    let code = match cause {
+        ConnectError::NoAddress(_) => Code::ConnectNoKnownAddress,
+        ConnectError::Resolve { .. } | ConnectError::Tcp { .. } => Code::ConnectAllAddressesFailed,
+        ConnectError::Handshake(_) => Code::ConnectDisconnectedDuring,
+        ConnectError::Ourselves => Code::InvalidParams,
+    };
+    RpcError::new(code, cause.to_string())
+}
+
+pub(crate) fn fund(cause: &FundError) -> RpcError {
+    match cause {
+        FundError::Create(_) => RpcError::new(Code::FundCannotAfford, cause.to_string()),
+        FundError::Amount => RpcError::new(Code::FundMaxExceeded, cause.to_string()),
+        FundError::Sign(_) | FundError::Store(_) => internal(cause),
+    }
+}
+
+pub(crate) fn open(cause: &OpenError) -> RpcError {
+    match cause {
+        OpenError::NotConnected(_) => {
+            RpcError::new(Code::FundingPeerNotConnected, cause.to_string())
+        }
+        OpenError::Fund(fund_error) => fund(fund_error),
+        OpenError::Broadcast(_) => RpcError::new(Code::FundingBroadcastFail, cause.to_string()),
+        OpenError::Refused(_) => RpcError::invalid_params(format!("amount: {cause}")),
+        OpenError::Failed(_) | OpenError::Timeout => {
+            RpcError::new(Code::Lightningd, cause.to_string())
+        }
+    }
+}

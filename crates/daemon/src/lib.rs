@@ -1,0 +1,14 @@
+//! The process `sendpayd`: configuration, the socket, and one file for each method.
+//!
+//! A library beside the binary so that tests can run its parts by themselves.
+
+pub mod config;
+mod convert;
+pub mod daemon;
+pub mod demo;
+mod error;
+mod listing;
+pub mod log;
+mod method;
+pub mod run;
+pub mod server;

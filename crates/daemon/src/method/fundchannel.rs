@@ -1,0 +1,114 @@
+//! `fundchannel`.
+
+use std::sync::Arc;
+
+use bitcoin::consensus::encode::serialize;
+use bitcoin::{Amount, FeeRate};
+use sendpay_node::OpenChannel;
+use sendpay_rpc::RpcError;
+use sendpay_rpc::method::fundchannel::{ChannelType, FundChannel, FundChannelResult};
+use sendpay_rpc::value::{Hash32, HexBytes, SatOrAll};
+
+use super::listpeerchannels::txid;
+use crate::daemon::{Daemon, public_key};
+use crate::error;
+
+pub(super) async fn run(
+    daemon: &Arc<Daemon>,
+    params: FundChannel,
+) -> Result<FundChannelResult, RpcError> {
+    not_built(&params)?;
+    let node_id =
+        public_key(params.id).ok_or_else(|| RpcError::bad_param("id", "should be a node id"))?;
+    let amount = match params.amount {
+        SatOrAll::All => None,
+        SatOrAll::Sat(sat) => Some(Amount::from_sat(sat)),
+    };
+    let feerate = params
+        .feerate
+        .as_ref()
+        .map(|text| feerate(text.as_str()))
+        .transpose()?;
+    let opened = daemon
+        .node()
+        .open_channel(OpenChannel {
+            node_id,
+            amount,
+            push_msat: params.push_msat.map_or(0, |amount| amount.0),
+            announce: params.announce,
+            feerate: feerate.flatten(),
+        })
+        .await
+        .map_err(|cause| error::open(&cause))?;
+    Ok(FundChannelResult {
+        tx: HexBytes(serialize(&opened.transaction)),
+        txid: txid(opened.outpoint.txid),
+        outnum: opened.outpoint.vout,
+        channel_id: Hash32::from_bytes(opened.channel_id),
+        channel_type: channel_type(&opened.type_bits),
+        mindepth: opened.confirmations_required,
+    })
+}
+
+/// Parameters of CLN's that would change what happens and that we do not have.
+fn not_built(params: &FundChannel) -> Result<(), RpcError> {
+    let given = [
+        ("close_to", params.close_to.is_some()),
+        ("request_amt", params.request_amt.is_some()),
+        ("compact_lease", params.compact_lease.is_some()),
+        ("utxos", params.utxos.is_some()),
+        ("mindepth", params.mindepth.is_some()),
+        ("reserve", params.reserve.is_some()),
+        ("channel_type", params.channel_type.is_some()),
+        (
+            "minconf",
+            params.minconf != sendpay_rpc::method::fundchannel::MINCONF,
+        ),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((name, _)) => Err(RpcError::invalid_params(format!(
+            "{name}: not supported by this daemon yet"
+        ))),
+    }
+}
+
+/// `NNNperkb`, `NNNperkw`, a bare number (per kb), or one of CLN's words for an estimate.
+fn feerate(text: &str) -> Result<Option<FeeRate>, RpcError> {
+    let bad = || RpcError::bad_param("feerate", "should be a feerate");
+    if ["slow", "normal", "urgent", "opening"].contains(&text) {
+        return Ok(None);
+    }
+    if let Some(per_kw) = text.strip_suffix("perkw") {
+        return Ok(Some(FeeRate::from_sat_per_kwu(
+            per_kw.parse().map_err(|_| bad())?,
+        )));
+    }
+    let per_kb: u64 = text
+        .strip_suffix("perkb")
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| bad())?;
+    // Four weight units make a virtual byte; rounded up, or it would not be relayed.
+    Ok(Some(FeeRate::from_sat_per_kwu(per_kb.div_ceil(4))))
+}
+
+/// The bits of a channel's type with BOLT 9's names.
+pub(super) fn channel_type(bits: &[u32]) -> ChannelType {
+    let name = |bit: &u32| match bit & !1 {
+        12 => "static_remotekey",
+        20 => "anchor_outputs",
+        22 => "anchors",
+        46 => "scid_alias",
+        50 => "zeroconf",
+        _ => "unknown",
+    };
+    let kind = |bit: &u32| if bit % 2 == 0 { "even" } else { "odd" };
+    ChannelType {
+        bits: bits.to_vec(),
+        names: bits
+            .iter()
+            .map(|bit| format!("{}/{}", name(bit), kind(bit)))
+            .collect(),
+    }
+}

@@ -1,0 +1,67 @@
+//! `getinfo`.
+
+use std::sync::Arc;
+
+use sendpay_ledger::Warning;
+use sendpay_rpc::RpcError;
+use sendpay_rpc::method::getinfo::{Address, GetInfo, GetInfoResult};
+use sendpay_rpc::value::Msat;
+
+use crate::convert::node_id;
+use crate::daemon::Daemon;
+use crate::error;
+
+pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResult, RpcError> {
+    let node = daemon.node();
+    let channels = node.channels();
+    let count = |test: fn(&sendpay_node::Channel) -> bool| {
+        u32::try_from(channels.iter().filter(|channel| test(channel)).count()).unwrap_or(u32::MAX)
+    };
+    let config = node.config();
+    let [red, green, blue] = node.color();
+    let warnings = node.ledger().warnings().map_err(error::read)?;
+    let height = node.height();
+    Ok(GetInfoResult {
+        id: node_id(node.id()),
+        alias: node.alias(),
+        color: format!("{red:02x}{green:02x}{blue:02x}"),
+        num_peers: u32::try_from(node.peers().len()).unwrap_or(u32::MAX),
+        num_pending_channels: count(|channel| !channel.ready),
+        num_active_channels: count(|channel| channel.ready && !channel.closing),
+        num_inactive_channels: count(|channel| channel.ready && channel.closing),
+        address: config.announce.iter().map(address).collect(),
+        binding: Some(node.listening().iter().map(address).collect()),
+        version: concat!("sendpay-", env!("CARGO_PKG_VERSION")).to_owned(),
+        blockheight: height,
+        network: daemon.network_name().to_owned(),
+        fees_collected_msat: Msat(node.fees_collected_msat()),
+        lightning_dir: daemon.network_dir().display().to_string(),
+        our_features: None,
+        warning_bitcoind_sync: daemon.chain_warning(),
+        warning_lightningd_sync: None,
+        warning_late_preimage: late_preimages(&warnings),
+    })
+}
+
+fn address(address: &std::net::SocketAddr) -> Address {
+    let kind = if address.is_ipv4() { "ipv4" } else { "ipv6" };
+    Address {
+        kind: kind.to_owned(),
+        address: address.ip().to_string(),
+        port: address.port(),
+    }
+}
+
+/// What breaks promise L4 is never silent.
+fn late_preimages(warnings: &[Warning]) -> Option<String> {
+    let hashes: Vec<String> = warnings
+        .iter()
+        .map(|Warning::LatePreimage { payment_hash, .. }| payment_hash.to_string())
+        .collect();
+    (!hashes.is_empty()).then(|| {
+        format!(
+            "recorded as failed and claimed all the same; not sent again: {}",
+            hashes.join(", ")
+        )
+    })
+}

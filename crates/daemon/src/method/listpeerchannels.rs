@@ -1,0 +1,130 @@
+//! `listpeerchannels`, and what it shares with `listfunds`.
+
+use std::sync::Arc;
+
+use bitcoin::hashes::Hash;
+use sendpay_node::Channel;
+use sendpay_rpc::RpcError;
+use sendpay_rpc::method::listpeerchannels::{
+    Alias, ForwardTerms, Htlc, ListPeerChannels, ListPeerChannelsResult, PeerChannel, Updates,
+};
+use sendpay_rpc::value::{Hash32, Msat, NodeId, Scid};
+
+use super::fundchannel::channel_type;
+use crate::daemon::Daemon;
+
+pub(super) async fn run(
+    daemon: &Arc<Daemon>,
+    params: ListPeerChannels,
+) -> Result<ListPeerChannelsResult, RpcError> {
+    let us = daemon.node().id();
+    let wanted = |channel: &Channel| {
+        let scid = params.short_channel_id.map(|scid| scid.0);
+        params.id.is_none_or(|id| id == peer_id(channel))
+            && params
+                .channel_id
+                .is_none_or(|id| id.to_bytes() == channel.channel_id)
+            && (scid.is_none() || scid == channel.short_channel_id || scid == channel.alias_local)
+    };
+    let channels = daemon.node().channels();
+    let shown = channels
+        .iter()
+        .filter(|channel| wanted(channel))
+        .map(|channel| {
+            let to = sendpay_ledger::NodeId(channel.node_id.serialize());
+            show(channel, sendpay_node::direction(&us, &to))
+        });
+    Ok(ListPeerChannelsResult {
+        channels: shown.collect(),
+    })
+}
+
+/// CLN's word for where a channel is in its life.
+pub(super) fn state(channel: &Channel) -> &'static str {
+    match (channel.closing, channel.ready) {
+        (true, _) => "CHANNELD_SHUTTING_DOWN",
+        (false, true) => "CHANNELD_NORMAL",
+        (false, false) => "CHANNELD_AWAITING_LOCKIN",
+    }
+}
+
+pub(super) fn peer_id(channel: &Channel) -> NodeId {
+    NodeId::from_bytes(channel.node_id.serialize())
+}
+
+/// A txid as people read it: the reverse of its bytes.
+pub(super) fn txid(txid: bitcoin::Txid) -> Hash32 {
+    let mut bytes = txid.to_byte_array();
+    bytes.reverse();
+    Hash32::from_bytes(bytes)
+}
+
+fn show(channel: &Channel, direction: u8) -> PeerChannel {
+    let terms = ForwardTerms {
+        htlc_minimum_msat: Msat(channel.htlc_minimum_msat),
+        htlc_maximum_msat: Msat(channel.total_msat),
+        cltv_expiry_delta: u32::from(channel.cltv_expiry_delta),
+        fee_base_msat: Msat(u64::from(channel.fee_base_msat)),
+        fee_proportional_millionths: channel.fee_proportional_millionths,
+    };
+    PeerChannel {
+        peer_id: peer_id(channel),
+        peer_connected: channel.connected,
+        state: state(channel).to_owned(),
+        reestablished: channel.usable,
+        channel_type: Some(channel_type(&channel.type_bits)),
+        updates: Some(Updates {
+            local: Some(terms),
+            remote: None,
+        }),
+        short_channel_id: channel.short_channel_id.map(Scid),
+        direction: Some(direction),
+        channel_id: Hash32::from_bytes(channel.channel_id),
+        funding_txid: channel.funding.map(|funding| txid(funding.txid)),
+        funding_outnum: channel.funding.map(|funding| funding.vout),
+        private: !channel.announced,
+        opener: if channel.opener_local {
+            "local"
+        } else {
+            "remote"
+        }
+        .to_owned(),
+        closer: None,
+        funding: None,
+        to_us_msat: Some(Msat(channel.to_us_msat)),
+        total_msat: Some(Msat(channel.total_msat)),
+        fee_base_msat: Some(Msat(u64::from(channel.fee_base_msat))),
+        fee_proportional_millionths: Some(channel.fee_proportional_millionths),
+        their_reserve_msat: Some(Msat(channel.their_reserve_sat * 1_000)),
+        our_reserve_msat: Some(Msat(channel.our_reserve_sat * 1_000)),
+        spendable_msat: Some(Msat(channel.htlc_limit_msat)),
+        receivable_msat: Some(Msat(channel.receivable_msat)),
+        minimum_htlc_in_msat: Some(Msat(channel.htlc_minimum_msat)),
+        minimum_htlc_out_msat: None,
+        maximum_htlc_out_msat: None,
+        their_to_self_delay: None,
+        our_to_self_delay: channel.our_to_self_delay.map(u32::from),
+        alias: Some(Alias {
+            local: channel.alias_local.map(Scid),
+            remote: None,
+        }),
+        htlcs: channel.htlcs.iter().map(htlc).collect(),
+        status: Vec::new(),
+    }
+}
+
+fn htlc(htlc: &sendpay_node::Htlc) -> Htlc {
+    let (direction, state) = if htlc.outgoing {
+        ("out", "SENT_ADD_ACK_REVOCATION")
+    } else {
+        ("in", "RCVD_ADD_ACK_REVOCATION")
+    };
+    Htlc {
+        direction: direction.to_owned(),
+        id: htlc.id.unwrap_or(0),
+        amount_msat: Msat(htlc.amount_msat),
+        expiry: htlc.cltv_expiry,
+        payment_hash: Hash32::from_bytes(htlc.payment_hash),
+        state: state.to_owned(),
+    }
+}

@@ -1,0 +1,237 @@
+//! One node as a whole: directory, ledger, chain, node, socket; and its end.
+//!
+//! The order is the promise: the records are true before the socket answers. Used by `main` for
+//! one node and by the demo for three.
+
+use std::fs::{DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use sendpay_chain::client::{Auth, Broadcaster, ChainClient, ChainConfig, ConnectError};
+use sendpay_chain::regtest::Regtest;
+use sendpay_ledger::Ledger;
+use sendpay_node::{Node, NodeConfig};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::{ChainAuth, Config, Network};
+use crate::daemon::{Daemon, Methods};
+use crate::server::{self, Bound};
+
+/// Name of the store in the network's directory.
+pub const STORE_FILE: &str = "sendpay.sqlite3";
+
+/// Directory of the embedded chain, in the directory that `sendpayd regtest` was given.
+pub const CHAIN_DIR: &str = "chain";
+
+/// How long a start waits for the chain backend, and between two tries.
+const CHAIN_WAIT: Duration = Duration::from_secs(30);
+const CHAIN_RETRY: Duration = Duration::from_millis(250);
+
+/// How often the chain backend is asked whether it is there, for `getinfo`'s warning.
+const CHAIN_LOOK: Duration = Duration::from_secs(10);
+
+/// A node that answers at its socket.
+pub struct Running {
+    daemon: Arc<Daemon>,
+    socket: PathBuf,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+    fees: JoinHandle<()>,
+    warning: JoinHandle<()>,
+}
+
+/// Starts a node. When it returns, its socket answers.
+pub async fn start(config: Config) -> Result<Running> {
+    let network = match config.network {
+        Network::Regtest => bitcoin::Network::Regtest,
+        // Real money wants what is not built yet: anchors, fee bumping, a tested way on chain.
+        other => bail!("network {other}: only regtest is supported by this version"),
+    };
+    let network_dir = config.network_dir();
+    make_private_dir(&config.dir)?;
+    make_private_dir(&network_dir)?;
+    let store_file = network_dir.join(STORE_FILE);
+    let (store, ledger) = Ledger::open(&store_file)
+        .with_context(|| format!("cannot open the store {}", store_file.display()))?;
+    let client = connect_chain(&config, network).await?;
+    if let Err(cause) = client.refresh_fees().await {
+        tracing::warn!(%cause, "no fee estimates yet; using the fallbacks");
+    }
+    let node_config = NodeConfig {
+        dir: network_dir.clone(),
+        network,
+        listen: Some(config.listen),
+        alias: config.alias.clone(),
+        color: config.color,
+        announce: config.announce.clone(),
+    };
+    let broadcaster = Arc::new(Broadcaster::start(client.clone()));
+    let fees = Arc::new(client.fees());
+    let node = Node::start(
+        node_config,
+        store,
+        ledger,
+        client.clone(),
+        broadcaster,
+        fees,
+    )
+    .await
+    .context("cannot start the node")?;
+    let (warn, warned) = watch::channel(None);
+    let daemon = Arc::new(Daemon::new(node, config.amounts, network_dir, warned));
+    let socket = config.rpc_socket();
+    let listener = Bound::bind(&socket).await?;
+    let (stop, mut stopped) = watch::channel(false);
+    let methods = Arc::new(Methods(daemon.clone()));
+    let serving = tokio::spawn(server::serve(listener, methods, async move {
+        // Gone is as good as stopped.
+        drop(stopped.wait_for(|stop| *stop).await);
+    }));
+    let refreshing = client.clone();
+    Ok(Running {
+        daemon,
+        socket,
+        stop,
+        serving,
+        fees: tokio::spawn(async move { refreshing.keep_fees_fresh().await }),
+        warning: tokio::spawn(watch_chain(client, warn)),
+    })
+}
+
+impl Running {
+    /// The node.
+    pub fn daemon(&self) -> &Arc<Daemon> {
+        &self.daemon
+    }
+
+    /// Where the node listens for peers.
+    pub fn listening(&self) -> Option<std::net::SocketAddr> {
+        self.daemon.node().listening()
+    }
+
+    /// Its RPC socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Ends the node: no new requests, then peers and state, then the store.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        self.fees.abort();
+        self.warning.abort();
+        if let Err(cause) = self.serving.await {
+            tracing::error!(%cause, "the socket's task ended badly");
+        }
+        let node = self.daemon.node();
+        node.stop().await;
+        let store = node.store().clone();
+        // Commits what is queued, which blocks.
+        if let Err(cause) = tokio::task::spawn_blocking(move || store.close()).await {
+            tracing::error!(%cause, "the store was not closed");
+        }
+    }
+}
+
+/// Makes a directory that only its owner may enter, from the first moment.
+pub fn make_private_dir(dir: &Path) -> Result<()> {
+    let context = || format!("cannot make the directory {}", dir.display());
+    if let Some(parent) = dir.parent() {
+        std::fs::create_dir_all(parent).with_context(context)?;
+    }
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => Ok(()),
+        Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => {
+            std::fs::set_permissions(dir, Permissions::from_mode(0o700)).with_context(context)
+        }
+        Err(cause) => Err(cause).with_context(context),
+    }
+}
+
+/// Where the chain is: as configured, else the embedded chain of the same directory, else
+/// bitcoind's usual place.
+fn chain_config(config: &Config, network: bitcoin::Network) -> Result<ChainConfig> {
+    let auth = match &config.chain.auth {
+        ChainAuth::CookieFile(path) => Some(Auth::CookieFile(path.clone())),
+        ChainAuth::UserPassword { user, password } => {
+            Some(Auth::UserPass(user.clone(), password.clone()))
+        }
+        ChainAuth::Unset => None,
+    };
+    let usual = || format!("127.0.0.1:{}", config.network.bitcoind_port());
+    if let Some(auth) = auth {
+        let rpc_address = config.chain.rpc_address.clone().unwrap_or_else(usual);
+        return Ok(ChainConfig {
+            rpc_address,
+            auth,
+            network,
+        });
+    }
+    let embedded = config.dir.join(CHAIN_DIR);
+    if config.chain.rpc_address.is_none() && embedded.is_dir() {
+        let located = Regtest::locate(&embedded)
+            .context("cannot find the embedded chain; is `sendpayd regtest` running?")?;
+        return Ok(ChainConfig {
+            rpc_address: located.rpc_address.to_string(),
+            auth: Auth::CookieFile(located.cookie_file),
+            network,
+        });
+    }
+    let home = std::env::var_os("HOME").context("chain.cookie_file is not set, nor is HOME")?;
+    let cookie = Path::new(&home)
+        .join(".bitcoin")
+        .join(match config.network {
+            Network::Bitcoin => PathBuf::from(".cookie"),
+            other => Path::new(other.as_str()).join(".cookie"),
+        });
+    let rpc_address = config.chain.rpc_address.clone().unwrap_or_else(usual);
+    Ok(ChainConfig {
+        rpc_address,
+        auth: Auth::CookieFile(cookie),
+        network,
+    })
+}
+
+/// Connects, waiting for a backend that is starting or not there yet.
+async fn connect_chain(config: &Config, network: bitcoin::Network) -> Result<ChainClient> {
+    let deadline = tokio::time::Instant::now() + CHAIN_WAIT;
+    loop {
+        let chain = chain_config(config, network)?;
+        let address = chain.rpc_address.clone();
+        let cause = match ChainClient::connect(chain).await {
+            Ok(client) => return Ok(client),
+            Err(cause @ ConnectError::WrongNetwork { .. }) => return Err(cause.into()),
+            Err(cause) => cause,
+        };
+        if tokio::time::Instant::now() >= deadline {
+            return Err(cause).with_context(|| {
+                format!(
+                    "no chain backend at {address} within {} s; start one with `sendpayd regtest \
+                     --dir {}` or set chain.rpc_address and chain.cookie_file",
+                    CHAIN_WAIT.as_secs(),
+                    config.dir.display()
+                )
+            });
+        }
+        tracing::info!(%address, %cause, "waiting for the chain backend");
+        tokio::time::sleep(CHAIN_RETRY).await;
+    }
+}
+
+/// Keeps `getinfo`'s warning true.
+async fn watch_chain(client: ChainClient, warning: watch::Sender<Option<String>>) {
+    loop {
+        let state = client.state().await;
+        warning.send_replace(match state {
+            Ok(state) if state.initial_block_download => {
+                Some("Bitcoind is not up-to-date with network.".to_owned())
+            }
+            Ok(_) => None,
+            Err(cause) => Some(format!("the chain backend does not answer: {cause}")),
+        });
+        tokio::time::sleep(CHAIN_LOOK).await;
+    }
+}

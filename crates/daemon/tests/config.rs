@@ -1,0 +1,121 @@
+//! The configuration: what is taken, what is refused, and with which words.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+use sendpay_rpc::value::Amounts;
+use sendpayd::config::{ChainAuth, Config, LogLevel, Network};
+use std::error::Error;
+
+fn load(file: &str, set: &[&str]) -> Result<Config, String> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("sendpayd.toml"), file).unwrap();
+    let set: Vec<String> = set.iter().map(|&text| text.to_owned()).collect();
+    Config::load(dir.path(), &set).map_err(|error| {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    })
+}
+
+#[test]
+fn without_a_file_everything_has_a_default() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config::load(dir.path(), &[]).unwrap();
+    assert_eq!(config.network, Network::Regtest);
+    assert_eq!(config.listen.to_string(), "127.0.0.1:9735");
+    assert_eq!(config.amounts, Amounts::MsatStrings);
+    assert_eq!(config.chain.auth, ChainAuth::Unset);
+    assert_eq!(config.log_level, LogLevel::Info);
+    assert_eq!(
+        config.rpc_socket(),
+        dir.path().join("regtest/lightning-rpc")
+    );
+    assert!(
+        std::fs::read_dir(dir.path()).unwrap().next().is_none(),
+        "reading made a file"
+    );
+}
+
+#[test]
+fn set_goes_over_the_file() {
+    let file = "network = \"signet\"\namounts = \"msat-strings\"\n[chain]\nuser = \"u\"\npassword = \"p\"\n";
+    let config = load(file, &[]).unwrap();
+    assert_eq!(config.network, Network::Signet);
+    let set = [
+        "network=regtest",
+        "amounts=integer",
+        "chain.password=q=r",
+        "listen=0.0.0.0:0",
+        "log.level=debug",
+        "alias=123 bob",
+        "color=ff8000",
+        "announce=[\"1.2.3.4:9735\"]",
+    ];
+    let config = load(file, &set).unwrap();
+    assert_eq!(config.network, Network::Regtest);
+    assert_eq!(config.amounts, Amounts::Integer);
+    assert_eq!(config.listen.to_string(), "0.0.0.0:0");
+    assert_eq!(config.log_level, LogLevel::Debug);
+    assert_eq!(config.alias.as_deref(), Some("123 bob"));
+    assert_eq!(config.color, Some([0xff, 0x80, 0]));
+    assert_eq!(config.announce[0].to_string(), "1.2.3.4:9735");
+    let expected = ChainAuth::UserPassword {
+        user: "u".to_owned(),
+        password: "q=r".to_owned(),
+    };
+    assert_eq!(config.chain.auth, expected);
+    assert!(
+        !format!("{config:?}").contains("q=r"),
+        "the password is in the log"
+    );
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_its_key() {
+    for (file, set, expected) in [
+        ("nosuch = 1", None, "nosuch"),
+        ("", Some("nosuch=1"), "nosuch"),
+        ("", Some("chain.nosuch=1"), "nosuch"),
+        ("", Some("chain=1"), "chain"),
+        ("", Some("network.x=1"), "network"),
+        (
+            "network = \"regtest\"",
+            Some("network.x=1"),
+            "network is no table",
+        ),
+        ("", Some("network"), "give it as key=value"),
+        ("", Some("=1"), "give it as key=value"),
+        ("", Some("network=mars"), "mars"),
+        ("", Some("amounts=float"), "amounts"),
+        ("", Some("listen=localhost"), "listen"),
+        (
+            "",
+            Some("alias=123456789012345678901234567890123x"),
+            "alias",
+        ),
+        ("", Some("color=ff80"), "color"),
+        ("", Some("color=+ff800"), "color"),
+        ("", Some("chain.user=u"), "chain.password: is missing"),
+        ("", Some("chain.rpc_address=here"), "chain.rpc_address"),
+        (
+            "[chain]\ncookie_file = \"c\"\nuser = \"u\"",
+            None,
+            "chain.cookie_file",
+        ),
+        ("= broken", None, "sendpayd.toml"),
+    ] {
+        let error = load(file, &set.into_iter().collect::<Vec<_>>()).unwrap_err();
+        assert!(
+            error.contains(expected),
+            "{file:?} {set:?} gave {error:?}, not {expected:?}"
+        );
+    }
+}

@@ -1,0 +1,455 @@
+//! Channels: opening them with coins of the wallet, accepting those of others, and what the RPC
+//! shows of each.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use bitcoin::secp256k1::PublicKey;
+use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction};
+use lightning::ln::channel_state::{ChannelDetails, InboundHTLCStateDetails};
+use lightning::ln::types::ChannelId;
+use sendpay_chain::client::BroadcastError;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use crate::Inner;
+use crate::wallet::FundError;
+
+/// How long a peer may take to answer our opening.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What to open.
+#[derive(Clone, Debug)]
+pub struct OpenChannel {
+    /// With whom; must be connected.
+    pub node_id: PublicKey,
+    /// How much, in satoshi; None takes every coin.
+    pub amount: Option<Amount>,
+    /// What the peer gets at once, in millisatoshi.
+    pub push_msat: u64,
+    /// Whether the channel is announced to the network.
+    pub announce: bool,
+    /// Fee rate of the funding transaction; None takes the chain backend's estimate.
+    pub feerate: Option<FeeRate>,
+}
+
+/// A channel whose funding transaction was sent.
+#[derive(Clone, Debug)]
+pub struct OpenedChannel {
+    /// The funding transaction.
+    pub transaction: Transaction,
+    /// Its output that funds the channel.
+    pub outpoint: OutPoint,
+    /// The channel's id (BOLT 2).
+    pub channel_id: [u8; 32],
+    /// Bits of the channel's type (BOLT 9).
+    pub type_bits: Vec<u32>,
+    /// Blocks until it can be used.
+    pub confirmations_required: Option<u32>,
+}
+
+/// Why no channel was opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The peer is not connected.
+    #[error("Unknown peer {0}: connect to it first")]
+    NotConnected(PublicKey),
+    /// The wallet cannot pay for it.
+    #[error("cannot fund the channel: {0}")]
+    Fund(#[from] FundError),
+    /// LDK refuses our parameters.
+    #[error("{0}")]
+    Refused(String),
+    /// The peer or the wallet ended the opening.
+    #[error("the opening failed: {0}")]
+    Failed(String),
+    /// The chain backend did not take the funding transaction.
+    #[error("the funding transaction was not broadcast: {0}")]
+    Broadcast(#[from] BroadcastError),
+    /// No answer in time.
+    #[error("the peer did not answer within {} s", OPEN_TIMEOUT.as_secs())]
+    Timeout,
+}
+
+/// An opening under way, keyed by LDK's `user_channel_id`.
+pub(crate) struct Opening {
+    feerate: FeeRate,
+    transaction: Option<Transaction>,
+    done: oneshot::Sender<Result<OpenedChannel, OpenError>>,
+}
+
+/// An HTLC in a channel.
+#[derive(Clone, Debug)]
+pub struct Htlc {
+    /// True when we offered it.
+    pub outgoing: bool,
+    /// Its id in the channel, where it has one already.
+    pub id: Option<u64>,
+    /// How much, in millisatoshi.
+    pub amount_msat: u64,
+    /// Height at which the offerer may take it back.
+    pub cltv_expiry: u32,
+    /// Its payment hash.
+    pub payment_hash: [u8; 32],
+}
+
+/// A channel as the RPC shows it. Amounts in millisatoshi unless named otherwise.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    /// The other end.
+    pub node_id: PublicKey,
+    /// BOLT 2's id.
+    pub channel_id: [u8; 32],
+    /// Where it was funded.
+    pub funding: Option<OutPoint>,
+    /// BOLT 7's id, once it is deep enough.
+    pub short_channel_id: Option<u64>,
+    /// The id by which we know it before that, and for ever when it is private.
+    pub alias_local: Option<u64>,
+    /// The whole channel.
+    pub total_msat: u64,
+    /// What is ours, HTLCs and reserve included, as far as LDK tells.
+    pub to_us_msat: u64,
+    /// What we can send now in all.
+    pub spendable_msat: u64,
+    /// What one HTLC may carry now.
+    pub htlc_limit_msat: u64,
+    /// What we can receive now.
+    pub receivable_msat: u64,
+    /// Our reserve, in satoshi.
+    pub our_reserve_sat: u64,
+    /// The peer's reserve, in satoshi.
+    pub their_reserve_sat: u64,
+    /// We opened it.
+    pub opener_local: bool,
+    /// Deep enough on both sides.
+    pub ready: bool,
+    /// Ready and the peer is connected.
+    pub usable: bool,
+    /// The peer is connected.
+    pub connected: bool,
+    /// Closing has begun.
+    pub closing: bool,
+    /// Announced to the network.
+    pub announced: bool,
+    /// Blocks on top of the funding transaction.
+    pub confirmations: u32,
+    /// Our fee to forward over it: base in millisatoshi, and millionths.
+    pub fee_base_msat: u32,
+    /// See `fee_base_msat`.
+    pub fee_proportional_millionths: u32,
+    /// Blocks we want between incoming and outgoing HTLC.
+    pub cltv_expiry_delta: u16,
+    /// Least HTLC that we take in.
+    pub htlc_minimum_msat: u64,
+    /// Blocks that our money waits after we force the channel closed.
+    pub our_to_self_delay: Option<u16>,
+    /// Bits of the channel's type (BOLT 9).
+    pub type_bits: Vec<u32>,
+    /// HTLCs in flight.
+    pub htlcs: Vec<Htlc>,
+}
+
+/// Opens a channel and waits until its funding transaction is sent.
+pub(crate) async fn open(
+    inner: &Arc<Inner>,
+    open: OpenChannel,
+) -> Result<OpenedChannel, OpenError> {
+    if inner.peers.peer_by_node_id(&open.node_id).is_none() {
+        return Err(OpenError::NotConnected(open.node_id));
+    }
+    let feerate = open.feerate.unwrap_or_else(|| inner.funding_feerate());
+    let amount = match open.amount {
+        Some(amount) => amount,
+        None => inner.wallet.all_funds(feerate)?,
+    };
+    let mut random = [0u8; 16];
+    getrandom::fill(&mut random).map_err(|cause| OpenError::Refused(cause.to_string()))?;
+    let user_channel_id = u128::from_be_bytes(random);
+    let (done, opened) = oneshot::channel();
+    let opening = Opening {
+        feerate,
+        transaction: None,
+        done,
+    };
+    inner
+        .openings
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(user_channel_id, opening);
+    let mut config = inner.user_config.clone();
+    config.channel_handshake_config.announce_for_forwarding = open.announce;
+    let created = inner.manager.create_channel(
+        open.node_id,
+        amount.to_sat(),
+        open.push_msat,
+        user_channel_id,
+        None,
+        Some(config),
+    );
+    if let Err(cause) = created {
+        take(inner, user_channel_id);
+        return Err(OpenError::Refused(api_error(&cause)));
+    }
+    match tokio::time::timeout(OPEN_TIMEOUT, opened).await {
+        Ok(Ok(Ok(channel))) => {
+            // LDK has handed it to the broadcaster's queue; whoever asked wants it in the mempool.
+            inner.chain.broadcast(&channel.transaction).await?;
+            Ok(channel)
+        }
+        Ok(Ok(Err(cause))) => Err(cause),
+        Ok(Err(_)) => Err(OpenError::Failed("the node is stopping".into())),
+        Err(_) => {
+            take(inner, user_channel_id);
+            Err(OpenError::Timeout)
+        }
+    }
+}
+
+/// LDK's errors print as structures; this takes the sentence out.
+pub(crate) fn api_error(cause: &lightning::util::errors::APIError) -> String {
+    use lightning::util::errors::APIError;
+    match cause {
+        APIError::APIMisuseError { err }
+        | APIError::ChannelUnavailable { err }
+        | APIError::InvalidRoute { err } => err.clone(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn take(inner: &Inner, user_channel_id: u128) -> Option<Opening> {
+    inner
+        .openings
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .remove(&user_channel_id)
+}
+
+/// The peer agreed: make the funding transaction. LDK sends it when the peer has signed.
+pub(crate) async fn fund(
+    inner: &Arc<Inner>,
+    temporary_id: ChannelId,
+    node_id: PublicKey,
+    amount: Amount,
+    script: ScriptBuf,
+    user_channel_id: u128,
+) {
+    let feerate = inner
+        .openings
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&user_channel_id)
+        .map(|opening| opening.feerate);
+    let Some(feerate) = feerate else {
+        // Nobody waits any more (timed out, or asked for before a restart).
+        abandon(inner, temporary_id, node_id, "the opening was given up");
+        return;
+    };
+    let transaction = match inner.wallet.pay_to(script, amount, feerate).await {
+        Ok(transaction) => transaction,
+        Err(cause) => {
+            fail(inner, user_channel_id, OpenError::Fund(cause));
+            abandon(
+                inner,
+                temporary_id,
+                node_id,
+                "the opener could not fund the channel",
+            );
+            return;
+        }
+    };
+    if let Some(opening) = inner
+        .openings
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get_mut(&user_channel_id)
+    {
+        opening.transaction = Some(transaction.clone());
+    }
+    let txid = transaction.compute_txid();
+    let told = inner
+        .manager
+        .funding_transaction_generated(temporary_id, node_id, transaction);
+    if let Err(cause) = told {
+        inner.wallet.forget(txid);
+        fail(inner, user_channel_id, OpenError::Failed(api_error(&cause)));
+    }
+}
+
+fn abandon(inner: &Inner, id: ChannelId, node_id: PublicKey, why: &str) {
+    let closed = inner
+        .manager
+        .force_close_broadcasting_latest_txn(&id, &node_id, why.to_owned());
+    if let Err(cause) = closed {
+        tracing::debug!(?cause, "the opening was gone already");
+    }
+}
+
+fn fail(inner: &Inner, user_channel_id: u128, error: OpenError) {
+    if let Some(opening) = take(inner, user_channel_id) {
+        drop(opening.done.send(Err(error)));
+    }
+}
+
+/// The funding transaction is signed by both and on its way.
+pub(crate) fn pending(
+    inner: &Inner,
+    channel_id: ChannelId,
+    user_channel_id: u128,
+    outpoint: OutPoint,
+) {
+    tracing::info!(%channel_id, %outpoint, "channel funded, waiting for its depth");
+    let Some(opening) = take(inner, user_channel_id) else {
+        return;
+    };
+    let result = match opening.transaction {
+        Some(transaction) => {
+            let channels = inner.manager.list_channels();
+            let details = channels
+                .iter()
+                .find(|channel| channel.channel_id == channel_id);
+            Ok(OpenedChannel {
+                transaction,
+                outpoint,
+                channel_id: channel_id.0,
+                type_bits: details.map(type_bits).unwrap_or_default(),
+                confirmations_required: details.and_then(|d| d.confirmations_required),
+            })
+        }
+        None => Err(OpenError::Failed(
+            "the funding transaction is not known".into(),
+        )),
+    };
+    drop(opening.done.send(result));
+}
+
+/// A channel ended; if it was still opening, whoever waits is told.
+pub(crate) fn closed(inner: &Inner, channel_id: ChannelId, user_channel_id: u128, why: String) {
+    tracing::warn!(%channel_id, %why, "channel closed");
+    fail(inner, user_channel_id, OpenError::Failed(why));
+}
+
+/// A peer wants to open a channel to us: accepted, within LDK's own limits.
+pub(crate) fn accept(inner: &Inner, temporary_id: ChannelId, node_id: PublicKey) {
+    let mut random = [0u8; 16];
+    if getrandom::fill(&mut random).is_err() {
+        return abandon(inner, temporary_id, node_id, "no randomness");
+    }
+    let id = u128::from_be_bytes(random);
+    let accepted = inner
+        .manager
+        .accept_inbound_channel(&temporary_id, &node_id, id, None);
+    if let Err(cause) = accepted {
+        tracing::warn!(%node_id, cause = api_error(&cause), "channel refused");
+    }
+}
+
+/// Every channel.
+pub(crate) fn list(inner: &Inner) -> Vec<Channel> {
+    inner
+        .manager
+        .list_channels()
+        .into_iter()
+        .map(|details| show(inner, details))
+        .collect()
+}
+
+/// The bits set in a channel's type; LDK keeps the bytes in little-endian order.
+fn type_bits(details: &ChannelDetails) -> Vec<u32> {
+    let flags = details
+        .channel_type
+        .as_ref()
+        .map(|kind| kind.le_flags().to_vec());
+    let bits = flags
+        .unwrap_or_default()
+        .into_iter()
+        .zip(0u32..)
+        .flat_map(|(byte, index)| {
+            (0..8)
+                .filter(move |bit| byte >> bit & 1 == 1)
+                .map(move |bit| index * 8 + bit)
+        });
+    bits.collect()
+}
+
+fn show(inner: &Inner, details: ChannelDetails) -> Channel {
+    let reserve = details.unspendable_punishment_reserve.unwrap_or(0);
+    let outgoing: u64 = details
+        .pending_outbound_htlcs
+        .iter()
+        .map(|htlc| htlc.amount_msat)
+        .sum();
+    // `outbound_capacity_msat` is our balance less our reserve and less what our HTLCs hold.
+    let to_us = details.outbound_capacity_msat + reserve * 1_000 + outgoing;
+    let total_msat = details.channel_value_satoshis * 1_000;
+    let config = details.config.unwrap_or_default();
+    let type_bits = type_bits(&details);
+    let sent = details.pending_outbound_htlcs.iter().map(|htlc| Htlc {
+        outgoing: true,
+        id: htlc.htlc_id,
+        amount_msat: htlc.amount_msat,
+        cltv_expiry: htlc.cltv_expiry,
+        payment_hash: htlc.payment_hash.0,
+    });
+    let received = details.pending_inbound_htlcs.iter().map(|htlc| Htlc {
+        outgoing: false,
+        id: Some(htlc.htlc_id),
+        amount_msat: htlc.amount_msat,
+        cltv_expiry: htlc.cltv_expiry,
+        payment_hash: htlc.payment_hash.0,
+    });
+    Channel {
+        node_id: details.counterparty.node_id,
+        channel_id: details.channel_id.0,
+        funding: details
+            .funding_txo
+            .map(|funding| funding.into_bitcoin_outpoint()),
+        short_channel_id: details.short_channel_id,
+        alias_local: details.outbound_scid_alias,
+        total_msat,
+        to_us_msat: to_us.min(total_msat),
+        spendable_msat: details.outbound_capacity_msat,
+        htlc_limit_msat: details.next_outbound_htlc_limit_msat,
+        receivable_msat: details.inbound_capacity_msat,
+        our_reserve_sat: reserve,
+        their_reserve_sat: details.counterparty.unspendable_punishment_reserve,
+        opener_local: details.is_outbound,
+        ready: details.is_channel_ready,
+        usable: details.is_usable,
+        connected: inner
+            .peers
+            .peer_by_node_id(&details.counterparty.node_id)
+            .is_some(),
+        closing: details.channel_shutdown_state.is_some_and(|state| {
+            state != lightning::ln::channel_state::ChannelShutdownState::NotShuttingDown
+        }),
+        announced: details.is_announced,
+        confirmations: details.confirmations.unwrap_or(0),
+        fee_base_msat: config.forwarding_fee_base_msat,
+        fee_proportional_millionths: config.forwarding_fee_proportional_millionths,
+        cltv_expiry_delta: config.cltv_expiry_delta,
+        htlc_minimum_msat: details.inbound_htlc_minimum_msat.unwrap_or(0),
+        our_to_self_delay: details.force_close_spend_delay,
+        type_bits,
+        htlcs: sent.chain(received).collect(),
+    }
+}
+
+/// Whether an HTLC of this hash came in and is neither claimed nor failed.
+pub(crate) fn holds_htlc(inner: &Inner, payment_hash: &[u8; 32]) -> bool {
+    inner
+        .manager
+        .list_channels()
+        .iter()
+        .flat_map(|channel| &channel.pending_inbound_htlcs)
+        .any(|htlc| {
+            htlc.payment_hash.0 == *payment_hash
+                && matches!(
+                    htlc.state,
+                    Some(
+                        InboundHTLCStateDetails::Committed
+                            | InboundHTLCStateDetails::AwaitingRemoteRevokeToAdd
+                    )
+                )
+        })
+}

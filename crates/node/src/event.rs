@@ -1,0 +1,135 @@
+//! LDK's events: one line for each that concerns us; the work is in `payment.rs`, `invoice.rs` and
+//! `channel.rs`.
+//!
+//! A handler enqueues and returns: the manager that forgets the event is written later on the same
+//! ordered store, so nothing need be awaited. Every handler may see its event again after a crash.
+
+use std::sync::Arc;
+
+use bitcoin::Amount;
+use lightning::events::{Event, HTLCHandlingFailureType, ReplayEvent};
+
+use crate::payment::PathFailed;
+use crate::{Inner, channel};
+
+/// Handles one event. Asks for a replay only where money would be lost without it.
+pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), ReplayEvent> {
+    match event {
+        Event::PaymentSent {
+            payment_id,
+            payment_hash,
+            payment_preimage,
+            ..
+        } => {
+            inner.payment_sent(payment_id, payment_hash, payment_preimage);
+        }
+        Event::PaymentPathFailed {
+            payment_id,
+            payment_failed_permanently: permanently,
+            ref failure,
+            ref path,
+            short_channel_id: scid,
+            ..
+        } => inner.path_failed(
+            payment_id,
+            PathFailed {
+                permanently,
+                failure,
+                path,
+                scid,
+            },
+        ),
+        Event::PaymentFailed {
+            payment_id,
+            payment_hash,
+            reason,
+        } => {
+            inner.payment_failed(payment_id, payment_hash, reason);
+        }
+        Event::PaymentClaimable {
+            payment_hash,
+            amount_msat,
+            claim_deadline,
+            ..
+        } => {
+            inner.payment_claimable(payment_hash, amount_msat, claim_deadline);
+        }
+        Event::PaymentClaimed {
+            payment_hash,
+            amount_msat,
+            ..
+        } => {
+            inner.payment_claimed(payment_hash, amount_msat);
+        }
+        Event::HTLCHandlingFailed {
+            failure_type: HTLCHandlingFailureType::Receive { payment_hash },
+            ..
+        } => inner.receive_failed(payment_hash),
+        Event::PaymentForwarded {
+            total_fee_earned_msat,
+            ..
+        } => {
+            inner.forwarded(total_fee_earned_msat);
+        }
+        Event::OpenChannelRequest {
+            temporary_channel_id,
+            counterparty_node_id,
+            ..
+        } => {
+            channel::accept(&inner, temporary_channel_id, counterparty_node_id);
+        }
+        Event::FundingGenerationReady {
+            temporary_channel_id,
+            counterparty_node_id,
+            channel_value_satoshis,
+            output_script,
+            user_channel_id,
+        } => {
+            let amount = Amount::from_sat(channel_value_satoshis);
+            let (id, peer) = (temporary_channel_id, counterparty_node_id);
+            channel::fund(&inner, id, peer, amount, output_script, user_channel_id).await;
+        }
+        Event::ChannelPending {
+            channel_id,
+            user_channel_id,
+            funding_txo,
+            ..
+        } => {
+            channel::pending(&inner, channel_id, user_channel_id, funding_txo);
+        }
+        Event::ChannelReady { channel_id, .. } => {
+            tracing::info!(%channel_id, "channel ready");
+            inner.announce();
+        }
+        Event::ChannelClosed {
+            channel_id,
+            user_channel_id,
+            reason,
+            ..
+        } => {
+            channel::closed(&inner, channel_id, user_channel_id, reason.to_string());
+        }
+        Event::DiscardFunding { funding_info, .. } => inner.discard_funding(&funding_info),
+        Event::SpendableOutputs {
+            outputs,
+            channel_id,
+            counterparty_node_id,
+        } => {
+            let peer = counterparty_node_id;
+            let kept = inner
+                .sweeper
+                .track_spendable_outputs(outputs, channel_id, peer, false, None);
+            // These are coins: LDK must offer them again until they are kept.
+            return kept.await.map_err(|()| ReplayEvent());
+        }
+        // Told by their effects elsewhere, or of features that this node does not switch on.
+        other => tracing::debug!(event = event_name(&other), "event without work for us"),
+    }
+    Ok(())
+}
+
+/// The variant's name only: an event's fields can hold preimages.
+fn event_name(event: &Event) -> String {
+    let text = format!("{event:?}");
+    text.split([' ', '(', '{']).next().unwrap_or("").to_owned()
+}

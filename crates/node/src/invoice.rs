@@ -1,0 +1,428 @@
+//! The receiving side: invoices, claiming, and holding.
+//!
+//! An invoice is paid at LDK's `PaymentClaimed`, never before. A hold invoice's HTLC is recorded as
+//! held before LDK may forget to ask about it, and waits for the operator.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use bitcoin::hashes::{Hash, sha256};
+use lightning::ln::channelmanager::{Bolt11InvoiceParameters, MIN_FINAL_CLTV_EXPIRY_DELTA};
+use lightning::types::payment::{PaymentHash as LdkPaymentHash, PaymentPreimage as LdkPreimage};
+use lightning_invoice::{Bolt11InvoiceDescription, Description, Sha256};
+use sendpay_ledger::{
+    AddInvoiceError, CancelError, Cancelled, Closed, Invoice, InvoiceFilter, InvoiceKey,
+    InvoiceState, Msat, NewInvoice, PaymentHash, Preimage, ReadError,
+};
+use thiserror::Error;
+
+use crate::Inner;
+use crate::channel::holds_htlc;
+use crate::clock::unix_millis;
+
+/// Least `min_final_cltv_expiry_delta` of an invoice: LDK fails an HTLC back 39 blocks before its
+/// end and refuses one that has less than 3 blocks more.
+pub const CLTV_MIN: u32 = MIN_FINAL_CLTV_EXPIRY_DELTA as u32;
+
+/// LDK adds these to what it is asked for.
+const CLTV_ADDED: u32 = 3;
+
+/// Default of a hold invoice: a day of blocks beyond LDK's fail-back margin.
+pub const HOLD_CLTV_DEFAULT: u32 = CLTV_MIN + 144;
+
+/// Most blocks an invoice may ask for: beyond this no node forwards.
+pub const CLTV_MAX: u32 = crate::route::TOTAL_DELAY_MAX;
+
+/// Held invoices read at once.
+const HOLDS_A_PAGE: usize = 100;
+
+/// Longest a settle waits for the claim to become durable before it says so.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What to ask for.
+#[derive(Clone)]
+pub struct NewBolt11 {
+    /// Unique name.
+    pub label: String,
+    /// None for any amount.
+    pub amount_msat: Option<Msat>,
+    /// What it is for.
+    pub description: String,
+    /// Put only the description's hash into the invoice.
+    pub description_hash_only: bool,
+    /// Lifetime in seconds.
+    pub expiry: u32,
+    /// `min_final_cltv_expiry_delta` in blocks; at least [`CLTV_MIN`].
+    pub cltv: Option<u32>,
+    /// A preimage of the caller's.
+    pub preimage: Option<Preimage>,
+    /// Only for hold invoices: a hash whose preimage comes later.
+    pub payment_hash: Option<PaymentHash>,
+    /// Hold its HTLCs.
+    pub hold: bool,
+}
+
+/// Why no invoice was made.
+#[derive(Debug, Error)]
+pub enum NewInvoiceError {
+    /// Outside of what can be received.
+    #[error("cltv: should be between {CLTV_MIN} and {CLTV_MAX} blocks")]
+    Cltv,
+    /// Too long for an invoice.
+    #[error("description: should be at most 639 bytes, or give deschashonly")]
+    Description,
+    /// A preimage and a hash that do not belong together.
+    #[error("payment_hash: is not the hash of preimage")]
+    HashMismatch,
+    /// No randomness for a preimage.
+    #[error("no randomness for a preimage: {0}")]
+    Entropy(String),
+    /// LDK did not make it.
+    #[error("the invoice could not be made: {0}")]
+    Ldk(String),
+    /// The ledger has one of that label or hash.
+    #[error(transparent)]
+    Add(#[from] AddInvoiceError),
+    /// The node is stopping.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// Why a held payment was not settled.
+#[derive(Debug, Error)]
+pub enum SettleHeldError {
+    /// No invoice of that hash.
+    #[error("Unknown invoice with payment_hash: {0}")]
+    Unknown(PaymentHash),
+    /// It is not held now.
+    #[error("invoice is {0}, not held")]
+    NotHeld(&'static str),
+    /// Too late: the HTLC may be taken back before our claim counts.
+    #[error("too late: claim_deadline {deadline} is reached at height {height}")]
+    Deadline {
+        /// Height from which LDK promises nothing.
+        deadline: u32,
+        /// Height now.
+        height: u32,
+    },
+    /// LDK failed the HTLC back before the claim.
+    #[error("the HTLC was failed back before it could be claimed; the invoice is cancelled")]
+    FailedBack,
+    /// The claim is under way and not yet durable.
+    #[error("claimed, but not yet durable after {} s; ask listinvoices", CLAIM_TIMEOUT.as_secs())]
+    Slow,
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The preimage could not be kept.
+    #[error(transparent)]
+    Preimage(#[from] sendpay_ledger::PaidError),
+    /// The node is stopping.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl Inner {
+    /// Makes an invoice; it is durable before it is shown.
+    pub(crate) async fn new_invoice(&self, new: NewBolt11) -> Result<Invoice, NewInvoiceError> {
+        let default = if new.hold {
+            HOLD_CLTV_DEFAULT
+        } else {
+            CLTV_MIN
+        };
+        let cltv = new.cltv.unwrap_or(default);
+        if !(CLTV_MIN..=CLTV_MAX).contains(&cltv) {
+            return Err(NewInvoiceError::Cltv);
+        }
+        let (payment_hash, preimage) = hash_and_preimage(&new)?;
+        let description = describe(&new)?;
+        let expires_at_ms = unix_millis() + u64::from(new.expiry) * 1_000;
+        let invoice = self
+            .manager
+            .create_bolt11_invoice(Bolt11InvoiceParameters {
+                amount_msats: new.amount_msat.map(|amount| amount.msat()),
+                description,
+                invoice_expiry_delta_secs: Some(new.expiry),
+                min_final_cltv_expiry_delta: u16::try_from(cltv - CLTV_ADDED).ok(),
+                payment_hash: Some(LdkPaymentHash(payment_hash.0)),
+                payment_metadata: None,
+            })
+            .map_err(|cause| NewInvoiceError::Ldk(cause.to_string()))?;
+        let added = self.ledger.add_invoice(
+            NewInvoice {
+                label: new.label,
+                payment_hash,
+                preimage,
+                payment_secret: Some(invoice.payment_secret().0),
+                bolt11: invoice.to_string(),
+                description: Some(new.description),
+                amount_msat: new.amount_msat,
+                expires_at_ms,
+                cltv,
+                hold: new.hold,
+            },
+            unix_millis(),
+        );
+        Ok(added.await??)
+    }
+
+    /// `PaymentClaimable`: all parts are here. Claim, hold, or fail back.
+    pub(crate) fn payment_claimable(
+        self: &Arc<Self>,
+        hash: LdkPaymentHash,
+        amount_msat: u64,
+        claim_deadline: Option<u32>,
+    ) {
+        let key = PaymentHash(hash.0);
+        let invoice = match self.ledger.invoice(InvoiceKey::Hash(key)) {
+            Ok(Some(invoice)) => invoice,
+            Ok(None) => return self.manager.fail_htlc_backwards(&hash),
+            Err(cause) => {
+                // Left alone it is failed back in time by LDK; claiming unseen would be a guess.
+                tracing::error!(%cause, payment_hash = %hash, "cannot look up an invoice");
+                return;
+            }
+        };
+        let payable = matches!(invoice.state, InvoiceState::Open | InvoiceState::Held)
+            && !invoice.expired(unix_millis());
+        let amount = Msat::new(amount_msat);
+        let (Some(amount), true) = (amount, payable) else {
+            return self.manager.fail_htlc_backwards(&hash);
+        };
+        match (invoice.hold, invoice.preimage) {
+            (false, Some(preimage)) => self.claim(preimage),
+            // A settle that a crash cut short: the operator gave the preimage, it is durable.
+            (true, Some(preimage)) if invoice.state == InvoiceState::Held && invoice.settling => {
+                self.claim(preimage);
+            }
+            (true, _) => self.hold(hash, amount, claim_deadline),
+            (false, None) => self.manager.fail_htlc_backwards(&hash),
+        }
+    }
+
+    /// Claims; or, when a claim of the same hash is under way, fails what came besides it.
+    fn claim(&self, preimage: Preimage) {
+        let hash = preimage.payment_hash();
+        if self.claim_once(preimage) {
+            return;
+        }
+        // The ledger's row turns paid a commit later than LDK's claim begins.
+        self.manager.fail_htlc_backwards(&LdkPaymentHash(hash.0));
+    }
+
+    /// Claims unless a claim is under way; says whether this call began it.
+    fn claim_once(&self, preimage: Preimage) -> bool {
+        let mut claiming = self.claiming.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = claiming.insert(preimage.payment_hash());
+        drop(claiming);
+        if new {
+            self.manager.claim_funds(LdkPreimage(preimage.0));
+        }
+        new
+    }
+
+    fn hold(self: &Arc<Self>, hash: LdkPaymentHash, amount: Msat, deadline: Option<u32>) {
+        let held = self
+            .ledger
+            .invoice_held(PaymentHash(hash.0), amount, deadline, unix_millis());
+        let inner = self.clone();
+        tokio::spawn(async move {
+            match held.await {
+                Ok(Ok(_)) | Err(Closed) => {}
+                Ok(Err(cause)) => {
+                    tracing::info!(payment_hash = %hash, %cause, "not held; failed back");
+                    inner.manager.fail_htlc_backwards(&hash);
+                }
+            }
+        });
+    }
+
+    /// `PaymentClaimed`: paid, in the order of LDK's own state.
+    pub(crate) fn payment_claimed(self: &Arc<Self>, hash: LdkPaymentHash, amount_msat: u64) {
+        let hash = PaymentHash(hash.0);
+        let amount = Msat::new(amount_msat).unwrap_or(Msat::MAX);
+        let paid = self.ledger.invoice_paid(hash, None, amount, unix_millis());
+        let inner = self.clone();
+        tokio::spawn(async move {
+            if let Ok(Err(cause)) = paid.await {
+                tracing::error!(payment_hash = %hash, %cause, "a claimed payment has no invoice");
+            }
+            inner
+                .claiming
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&hash);
+        });
+    }
+
+    /// An incoming HTLC was failed. If it was the one we hold, the invoice is cancelled.
+    pub(crate) fn receive_failed(&self, hash: LdkPaymentHash) {
+        self.cancel_if_gone(PaymentHash(hash.0));
+    }
+
+    fn cancel_if_gone(&self, hash: PaymentHash) {
+        let held = matches!(
+            self.ledger.invoice(InvoiceKey::Hash(hash)),
+            Ok(Some(invoice)) if invoice.state == InvoiceState::Held
+        );
+        let claiming = self
+            .claiming
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&hash);
+        if held && !claiming && !holds_htlc(self, &hash.0) {
+            tracing::info!(payment_hash = %hash, "the held HTLC is gone; invoice cancelled");
+            drop(self.ledger.invoice_cancelled(hash, unix_millis()));
+        }
+    }
+
+    /// Looks at every held invoice, at the start and at every block: one whose HTLC is gone (LDK
+    /// fails back what comes too near to its end) is cancelled; one that was being settled when the
+    /// node stopped is claimed.
+    pub(crate) fn review_holds(&self) {
+        let mut held = Vec::new();
+        let filter = InvoiceFilter {
+            held_only: true,
+            ..Default::default()
+        };
+        let mut after = None;
+        loop {
+            let page = self
+                .ledger
+                .invoices_page(&filter, after, HOLDS_A_PAGE, &mut |invoice| {
+                    held.push((
+                        invoice.payment_hash,
+                        invoice.preimage.filter(|_| invoice.settling),
+                    ));
+                });
+            match page {
+                Ok(Some(next)) => after = Some(next),
+                Ok(None) => break,
+                Err(cause) => {
+                    tracing::error!(%cause, "cannot list the held invoices");
+                    break;
+                }
+            }
+        }
+        for (hash, settling) in held {
+            match settling {
+                Some(preimage) if holds_htlc(self, &hash.0) => {
+                    self.claim_once(preimage);
+                }
+                _ => self.cancel_if_gone(hash),
+            }
+        }
+    }
+
+    /// Settles a held invoice; returns when `PaymentClaimed` is durable.
+    pub(crate) async fn settle_held(&self, preimage: Preimage) -> Result<Invoice, SettleHeldError> {
+        let hash = preimage.payment_hash();
+        let find = || -> Result<Invoice, SettleHeldError> {
+            let found = self.ledger.invoice(InvoiceKey::Hash(hash))?;
+            found
+                .filter(|invoice| invoice.hold)
+                .ok_or(SettleHeldError::Unknown(hash))
+        };
+        let changed = self.ledger.invoice_changed(hash);
+        let invoice = find()?;
+        match invoice.state {
+            InvoiceState::Paid => return Ok(invoice),
+            InvoiceState::Held => {}
+            other => return Err(SettleHeldError::NotHeld(other.as_str())),
+        }
+        let height = self.manager.current_best_block().height;
+        if let Some(deadline) = invoice.claim_deadline
+            && height >= deadline
+        {
+            return Err(SettleHeldError::Deadline { deadline, height });
+        }
+        // The preimage first, so that a crash on the way claims at the next start.
+        self.ledger.invoice_settling(hash, preimage).await??;
+        if !holds_htlc(self, &hash.0) {
+            self.cancel_if_gone(hash);
+            return Err(SettleHeldError::FailedBack);
+        }
+        drop(changed);
+        let mut changed = self.ledger.invoice_changed(hash);
+        self.claim_once(preimage);
+        let wait = async {
+            loop {
+                let invoice = find()?;
+                match invoice.state {
+                    InvoiceState::Paid => return Ok(invoice),
+                    InvoiceState::Cancelled => return Err(SettleHeldError::FailedBack),
+                    _ => {}
+                }
+                changed.await;
+                changed = self.ledger.invoice_changed(hash);
+            }
+        };
+        tokio::time::timeout(CLAIM_TIMEOUT, wait)
+            .await
+            .map_err(|_| SettleHeldError::Slow)?
+    }
+
+    /// Cancels an open or held invoice and fails its HTLCs back.
+    pub(crate) async fn cancel_held(&self, hash: PaymentHash) -> Result<Invoice, CancelHeldError> {
+        let found = self.ledger.invoice(InvoiceKey::Hash(hash))?;
+        let invoice = found.filter(|invoice| invoice.hold);
+        if invoice.is_none() {
+            return Err(CancelError::Unknown(hash).into());
+        }
+        if self
+            .claiming
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&hash)
+        {
+            return Err(CancelError::Paid.into());
+        }
+        let cancelled = self.ledger.invoice_cancelled(hash, unix_millis()).await??;
+        self.manager.fail_htlc_backwards(&LdkPaymentHash(hash.0));
+        Ok(match cancelled {
+            Cancelled::Now(invoice) | Cancelled::Already(invoice) => invoice,
+        })
+    }
+}
+
+/// Why a hold invoice was not cancelled.
+#[derive(Debug, Error)]
+pub enum CancelHeldError {
+    /// The ledger refuses.
+    #[error(transparent)]
+    Cancel(#[from] CancelError),
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The node is stopping.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+fn hash_and_preimage(new: &NewBolt11) -> Result<(PaymentHash, Option<Preimage>), NewInvoiceError> {
+    match (new.preimage, new.payment_hash) {
+        (Some(preimage), None) => Ok((preimage.payment_hash(), Some(preimage))),
+        (Some(preimage), Some(hash)) if preimage.payment_hash() == hash => {
+            Ok((hash, Some(preimage)))
+        }
+        (Some(_), Some(_)) => Err(NewInvoiceError::HashMismatch),
+        (None, Some(hash)) => Ok((hash, None)),
+        (None, None) => {
+            let mut bytes = [0u8; 32];
+            getrandom::fill(&mut bytes)
+                .map_err(|cause| NewInvoiceError::Entropy(cause.to_string()))?;
+            let preimage = Preimage(bytes);
+            Ok((preimage.payment_hash(), Some(preimage)))
+        }
+    }
+}
+
+fn describe(new: &NewBolt11) -> Result<Bolt11InvoiceDescription, NewInvoiceError> {
+    if new.description_hash_only {
+        let hash = sha256::Hash::hash(new.description.as_bytes());
+        return Ok(Bolt11InvoiceDescription::Hash(Sha256(hash)));
+    }
+    Description::new(new.description.clone())
+        .map(Bolt11InvoiceDescription::Direct)
+        .map_err(|_| NewInvoiceError::Description)
+}

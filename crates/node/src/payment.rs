@@ -1,0 +1,543 @@
+//! A payment's way out and its way back, in one file.
+//!
+//! Out: route to path (pure), first hop, the record (`Ledger::begin`, awaited durable), and only
+//! then LDK (L1). Back: LDK's events, each enqueued on the same ordered store as the manager that
+//! forgets them, so nothing is awaited here and nothing is lost. Repeat rules and statuses are the
+//! ledger's.
+
+use std::sync::PoisonError;
+
+use lightning::events::{PathFailure, PaymentFailureReason};
+use lightning::ln::channel_state::ChannelDetails;
+use lightning::ln::channelmanager::{PaymentId as LdkPaymentId, RecentPaymentDetails};
+use lightning::ln::outbound_payment::{RecipientOnionFields, RetryableSendFailure};
+use lightning::routing::router::{Path, Route};
+use lightning::types::payment::{
+    PaymentHash as LdkPaymentHash, PaymentPreimage as LdkPreimage, PaymentSecret,
+};
+use sendpay_ledger::{
+    BeginError, Begun, Closed, Failure, Hop, Msat, NewPayment, NodeId, Payment, PaymentHash,
+    PaymentId, Preimage, SelfPayError,
+};
+use thiserror::Error;
+
+use crate::Inner;
+use crate::channel::api_error;
+use crate::clock::unix_millis;
+use crate::logger::OnionFailure;
+use crate::route::{RouteError, direction, to_path, to_route};
+
+/// RPC codes of a failed payment (CLN, common/jsonrpc_errors.h).
+pub mod code {
+    /// The reply cannot be decoded, or says our onion cannot.
+    pub const UNPARSEABLE_ONION: i32 = 202;
+    /// The destination will never take it.
+    pub const DESTINATION_PERM_FAIL: i32 = 203;
+    /// Another route may work.
+    pub const TRY_OTHER_ROUTE: i32 = 204;
+    /// Nothing is known of why.
+    pub const UNSPECIFIED: i32 = 209;
+}
+
+/// BOLT 4's flag for failures that blame the onion itself, told by the node before the culprit.
+const BADONION: u16 = 0x8000;
+
+/// Details of failed paths kept until their `PaymentFailed` comes, which LDK queues right behind.
+const FAILURES_MAX: usize = 10_000;
+
+/// One part to send.
+#[derive(Clone)]
+pub struct SendPay {
+    /// The way; empty pays an invoice of our own.
+    pub route: Vec<Hop>,
+    /// What is paid.
+    pub payment_hash: PaymentHash,
+    /// The secret of the invoice.
+    pub payment_secret: Option<[u8; 32]>,
+    /// The metadata of the invoice.
+    pub payment_metadata: Option<Vec<u8>>,
+    /// The amount of all parts together; the amount of this part when None.
+    pub total_msat: Option<Msat>,
+    /// Which part.
+    pub partid: u64,
+    /// Which try; the next one when None.
+    pub groupid: Option<u64>,
+    /// The sender's words for it.
+    pub label: Option<String>,
+    /// The invoice.
+    pub bolt11: Option<String>,
+    /// The invoice's description, where it has only a hash of it.
+    pub description: Option<String>,
+    /// Refuse what would exceed the total (`pay`).
+    pub cap_total: bool,
+}
+
+/// The first channel does not take it now; nothing was recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FirstHopError {
+    /// No usable channel of that id to that peer (CLN's text).
+    #[error("No connection to first peer found")]
+    NoConnection,
+    /// The channel is there and cannot carry it now.
+    #[error("First peer not ready: {reason}")]
+    NotReady {
+        /// The channel.
+        channel: u64,
+        /// Direction over it.
+        direction: u8,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why nothing was sent.
+#[derive(Debug, Error)]
+pub enum SendPayError {
+    /// The route is wrong in itself.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// The repeat rules refuse it.
+    #[error(transparent)]
+    Begin(#[from] BeginError),
+    /// The first channel cannot take it.
+    #[error(transparent)]
+    FirstHop(#[from] FirstHopError),
+    /// An empty route, and the amount or part it needs is not as a self-payment wants it.
+    #[error("{0}")]
+    SelfPayment(&'static str),
+    /// Our own invoice refuses it; the record says so.
+    #[error("{}", .0.failure.as_ref().map_or("self-payment refused", |failure| &failure.message))]
+    SelfRefused(Box<Payment>),
+    /// LDK refused it after the record was made; the record failed.
+    #[error("the payment could not be sent: {1}")]
+    Unsent(Box<Payment>, String),
+    /// The node is stopping.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl Inner {
+    /// Sends one part, at most once for what the repeat rules call the same (L7).
+    pub(crate) async fn sendpay(&self, send: SendPay) -> Result<Begun, SendPayError> {
+        if send.route.is_empty() {
+            return self.self_pay(send).await;
+        }
+        let height = self.manager.current_best_block().height;
+        let path = to_path(&send.route, &self.our_id())?;
+        let new = new_payment(&send, height)?;
+        let onion = onion(&send, new.effective_total_msat());
+        let route = to_route(path, &onion, height)?;
+        if let Err(cause) = self.check_first_hop(&send.route, new.payment_hash) {
+            // A repeat of what is out or done gets its answer, whatever the channel does now.
+            return match self.ledger.peek(&new)? {
+                Some(begun) => Ok(begun),
+                None => Err(cause.into()),
+            };
+        }
+        self.store.room().await?;
+        let begun = self.ledger.begin(new, unix_millis()).await??;
+        if let Begun::New(payment) = &begun {
+            self.send_recorded(payment, route, onion).await?;
+        }
+        Ok(begun)
+    }
+
+    /// Hands a recorded payment to LDK. What LDK refuses at once never left us: the record fails.
+    async fn send_recorded(
+        &self,
+        payment: &Payment,
+        route: Route,
+        onion: RecipientOnionFields,
+    ) -> Result<(), SendPayError> {
+        let id = payment.payment_id();
+        let hash = LdkPaymentHash(payment.payment_hash.0);
+        let sent = self
+            .manager
+            .send_payment_with_route(route, hash, onion, LdkPaymentId(id.0));
+        let refused = sent.err().and_then(refusal);
+        let Some(reason) = refused else { return Ok(()) };
+        let failure = Failure {
+            code: code::UNSPECIFIED,
+            failcode: None,
+            erring_index: Some(0),
+            erring_node: Some(self.our_id()),
+            erring_channel: None,
+            erring_direction: None,
+            message: format!("not sent: {reason}"),
+        };
+        let settled = self
+            .ledger
+            .fail(id, Some(payment.payment_hash), failure, unix_millis());
+        if let Err(cause) = settled.await? {
+            tracing::error!(%cause, "a payment that was not sent could not be marked failed");
+        }
+        Err(SendPayError::Unsent(Box::new(payment.clone()), reason))
+    }
+
+    async fn self_pay(&self, send: SendPay) -> Result<Begun, SendPayError> {
+        let amount_msat = send.total_msat.ok_or(SendPayError::SelfPayment(
+            "Self-payment requires amount_msat",
+        ))?;
+        if send.partid != 0 {
+            let text = "Self-payment does not allow (non-zero) partid";
+            return Err(SendPayError::SelfPayment(text));
+        }
+        let new = NewPayment {
+            payment_hash: send.payment_hash,
+            groupid: send.groupid,
+            partid: 0,
+            destination: Some(self.our_id()),
+            amount_msat,
+            amount_sent_msat: amount_msat,
+            total_msat: send.total_msat,
+            label: send.label,
+            bolt11: send.bolt11,
+            description: send.description,
+            route: Vec::new(),
+            cltv_expiry: None,
+            cap_total: false,
+        };
+        self.store.room().await?;
+        match self
+            .ledger
+            .self_pay(new, send.payment_secret, unix_millis())
+            .await?
+        {
+            Ok(begun) => Ok(begun),
+            Err(SelfPayError::Begin(cause)) => Err(cause.into()),
+            Err(SelfPayError::Refused(payment)) => Err(SendPayError::SelfRefused(payment)),
+        }
+    }
+
+    /// Whether the first channel can take the HTLC now, so that CLN's immediate 204 without a
+    /// record holds. What still goes wrong there afterwards ends as a failed record.
+    fn check_first_hop(
+        &self,
+        route: &[Hop],
+        payment_hash: PaymentHash,
+    ) -> Result<(), FirstHopError> {
+        let first = route.first().ok_or(FirstHopError::NoConnection)?;
+        let peer = bitcoin::secp256k1::PublicKey::from_slice(&first.node_id.0)
+            .map_err(|_| FirstHopError::NoConnection)?;
+        let channels = self.manager.list_channels_with_counterparty(&peer);
+        let channel = channels
+            .iter()
+            .find(|channel| goes_by(channel, first.short_channel_id))
+            .filter(|channel| channel.is_usable)
+            .ok_or(FirstHopError::NoConnection)?;
+        let not_ready = |reason: String| {
+            Err(FirstHopError::NotReady {
+                channel: first.short_channel_id,
+                direction: direction(&self.our_id(), &first.node_id),
+                reason,
+            })
+        };
+        let amount = first.amount_msat.msat();
+        if amount > channel.next_outbound_htlc_limit_msat {
+            return not_ready(format!(
+                "{amount}msat is more than the {}msat one HTLC may carry now",
+                channel.next_outbound_htlc_limit_msat
+            ));
+        }
+        if amount < channel.next_outbound_htlc_minimum_msat {
+            return not_ready(format!(
+                "{amount}msat is less than the channel's least, {}msat",
+                channel.next_outbound_htlc_minimum_msat
+            ));
+        }
+        tracing::trace!(%payment_hash, "first hop can take the HTLC");
+        Ok(())
+    }
+
+    /// `PaymentSent`: proof that it is paid (L3).
+    pub(crate) fn payment_sent(
+        &self,
+        id: Option<LdkPaymentId>,
+        hash: LdkPaymentHash,
+        preimage: LdkPreimage,
+    ) {
+        let Some(id) = id else {
+            tracing::error!(payment_hash = %hash, "LDK reports a sent payment without its id");
+            return;
+        };
+        drop(self.ledger.complete(
+            PaymentId(id.0),
+            PaymentHash(hash.0),
+            Preimage(preimage.0),
+            unix_millis(),
+        ));
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
+    }
+
+    /// `PaymentPathFailed`: tells why, never that it is over (L4). Kept for `PaymentFailed`.
+    pub(crate) fn path_failed(&self, id: Option<LdkPaymentId>, failed: PathFailed<'_>) {
+        let Some(id) = id else { return };
+        let failure = failed.explain(self.our_id(), self.logger.take_failure(&id));
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() < FAILURES_MAX {
+            failures.insert(id, failure);
+        }
+    }
+
+    /// `PaymentFailed`: nothing of it can be claimed any more (L4).
+    pub(crate) fn payment_failed(
+        &self,
+        id: LdkPaymentId,
+        hash: Option<LdkPaymentHash>,
+        reason: Option<PaymentFailureReason>,
+    ) {
+        let known = self
+            .failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
+        let failure = known.unwrap_or_else(|| only_reason(reason));
+        let hash = hash.map(|hash| PaymentHash(hash.0));
+        drop(
+            self.ledger
+                .fail(PaymentId(id.0), hash, failure, unix_millis()),
+        );
+    }
+
+    /// At the start, after LDK's queued events: a pending record that LDK does not know never left
+    /// us, since no commitment is sent before a durable manager knows the payment.
+    pub(crate) async fn fail_what_never_left(&self) -> Result<usize, StartCheckError> {
+        let known: std::collections::HashSet<[u8; 32]> = self
+            .manager
+            .list_recent_payments()
+            .into_iter()
+            .filter_map(|recent| match recent {
+                RecentPaymentDetails::AwaitingInvoice { .. } => None,
+                RecentPaymentDetails::Pending { payment_id, .. }
+                | RecentPaymentDetails::Fulfilled { payment_id, .. }
+                | RecentPaymentDetails::Abandoned { payment_id, .. } => Some(payment_id.0),
+            })
+            .collect();
+        let mut never_left = 0;
+        for payment in self.ledger.pending_own()? {
+            let id = payment.payment_id();
+            if known.contains(&id.0) {
+                continue;
+            }
+            never_left += 1;
+            let failure = Failure {
+                code: code::UNSPECIFIED,
+                failcode: None,
+                erring_index: Some(0),
+                erring_node: Some(self.our_id()),
+                erring_channel: None,
+                erring_direction: None,
+                message: "never sent: the node stopped before the HTLC could leave".into(),
+            };
+            self.ledger
+                .fail(id, Some(payment.payment_hash), failure, unix_millis())
+                .await??;
+        }
+        Ok(never_left)
+    }
+}
+
+/// The record of a part, as `begin` wants it.
+fn new_payment(send: &SendPay, height: u32) -> Result<NewPayment, RouteError> {
+    let (first, last) = match (send.route.first(), send.route.last()) {
+        (Some(first), Some(last)) => (first, last),
+        _ => return Err(RouteError::Empty),
+    };
+    // LDK starts the count at the next block.
+    let cltv_expiry = height.saturating_add(1).saturating_add(first.delay);
+    Ok(NewPayment {
+        payment_hash: send.payment_hash,
+        groupid: send.groupid,
+        partid: send.partid,
+        destination: Some(last.node_id),
+        amount_msat: last.amount_msat,
+        amount_sent_msat: first.amount_msat,
+        total_msat: send.total_msat,
+        label: send.label.clone(),
+        bolt11: send.bolt11.clone(),
+        description: send.description.clone(),
+        route: send.route.clone(),
+        cltv_expiry: Some(cltv_expiry),
+        cap_total: send.cap_total,
+    })
+}
+
+/// What only the destination reads.
+fn onion(send: &SendPay, total: Msat) -> RecipientOnionFields {
+    let mut onion = match send.payment_secret {
+        Some(secret) => RecipientOnionFields::secret_only(PaymentSecret(secret), total.msat()),
+        None => RecipientOnionFields::spontaneous_empty(total.msat()),
+    };
+    onion.payment_metadata = send.payment_metadata.clone();
+    onion
+}
+
+/// Why the check at the start did not finish.
+#[derive(Debug, Error)]
+pub enum StartCheckError {
+    /// The pending records cannot be read.
+    #[error("cannot read the pending payments: {0}")]
+    Read(#[from] sendpay_ledger::ReadError),
+    /// One cannot be marked.
+    #[error("cannot mark a payment that never left: {0}")]
+    Settle(#[from] sendpay_ledger::SettleError),
+    /// The store is closed.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// What LDK's refusal means; None when the payment is known to LDK and an event will come.
+fn refusal(cause: RetryableSendFailure) -> Option<String> {
+    match cause {
+        RetryableSendFailure::DuplicatePayment => None,
+        RetryableSendFailure::PaymentExpired => Some("the invoice expired".into()),
+        RetryableSendFailure::RouteNotFound => Some("the route cannot be used".into()),
+        RetryableSendFailure::OnionPacketSizeExceeded => {
+            Some("the route and its data do not fit into an onion".into())
+        }
+    }
+}
+
+fn goes_by(channel: &ChannelDetails, scid: u64) -> bool {
+    channel.short_channel_id == Some(scid) || channel.outbound_scid_alias == Some(scid)
+}
+
+fn only_reason(reason: Option<PaymentFailureReason>) -> Failure {
+    let (code, message) = match reason {
+        Some(PaymentFailureReason::RecipientRejected) => {
+            (code::DESTINATION_PERM_FAIL, "the destination refused it")
+        }
+        Some(PaymentFailureReason::RetriesExhausted | PaymentFailureReason::RouteNotFound) => {
+            (code::TRY_OTHER_ROUTE, "it failed on the way")
+        }
+        _ => (code::UNSPECIFIED, "Payment failure reason unknown"),
+    };
+    Failure {
+        code,
+        failcode: None,
+        erring_index: None,
+        erring_node: None,
+        erring_channel: None,
+        erring_direction: None,
+        message: message.into(),
+    }
+}
+
+/// What `PaymentPathFailed` says.
+pub(crate) struct PathFailed<'a> {
+    pub(crate) permanently: bool,
+    pub(crate) failure: &'a PathFailure,
+    pub(crate) path: &'a Path,
+    pub(crate) scid: Option<u64>,
+}
+
+impl PathFailed<'_> {
+    /// The event and the code from LDK's log, as CLN's failure fields. Nothing is guessed: what
+    /// neither tells stays unset.
+    fn explain(&self, us: NodeId, onion: Option<OnionFailure>) -> Failure {
+        match (self.failure, onion) {
+            (PathFailure::InitialSend { err }, _) => self.local(us, api_error(err)),
+            (PathFailure::OnPath { .. }, Some(onion)) => self.from_remote(us, onion),
+            (PathFailure::OnPath { network_update }, None) => {
+                let decoded = self.permanently || self.scid.is_some() || network_update.is_some();
+                self.without_code(us, decoded)
+            }
+        }
+    }
+
+    fn node_at(&self, index: usize) -> Option<NodeId> {
+        self.path
+            .hops
+            .get(index)
+            .map(|hop| NodeId(hop.pubkey.serialize()))
+    }
+
+    /// Channel and direction of the hop at `index` (0 is our own channel).
+    fn channel_at(&self, us: NodeId, index: usize) -> Option<(u64, u8)> {
+        let to = self.node_at(index)?;
+        let from = match index.checked_sub(1) {
+            None => us,
+            Some(before) => self.node_at(before)?,
+        };
+        Some((
+            self.path.hops.get(index)?.short_channel_id,
+            direction(&from, &to),
+        ))
+    }
+
+    /// Our own channel refused it after all.
+    fn local(&self, us: NodeId, reason: String) -> Failure {
+        let channel = self.channel_at(us, 0);
+        Failure {
+            code: code::TRY_OTHER_ROUTE,
+            failcode: None,
+            erring_index: Some(0),
+            erring_node: Some(us),
+            erring_channel: channel.map(|(scid, _)| scid),
+            erring_direction: channel.map(|(_, direction)| direction),
+            message: format!("local failure: {reason}"),
+        }
+    }
+
+    fn from_remote(&self, us: NodeId, onion: OnionFailure) -> Failure {
+        let hops = self.path.hops.len();
+        let reporter = self
+            .path
+            .hops
+            .iter()
+            .position(|hop| hop.pubkey == onion.node_id);
+        // BADONION is told by the node before the one that could not read our onion.
+        let shift = usize::from(onion.failcode & BADONION != 0);
+        let erring = reporter.map(|reporter| (reporter + shift).min(hops.saturating_sub(1)));
+        // CLN blames the last channel for the final node, else the channel behind the node.
+        let channel = erring.and_then(|at| self.channel_at(us, (at + 1).min(hops - 1)));
+        let code = if onion.failcode & BADONION != 0 {
+            code::UNPARSEABLE_ONION
+        } else if self.permanently {
+            code::DESTINATION_PERM_FAIL
+        } else {
+            code::TRY_OTHER_ROUTE
+        };
+        Failure {
+            code,
+            failcode: Some(onion.failcode),
+            erring_index: erring.and_then(|at| u32::try_from(at + 1).ok()),
+            erring_node: erring.and_then(|at| self.node_at(at)),
+            erring_channel: channel.map(|(scid, _)| scid),
+            erring_direction: channel.map(|(_, direction)| direction),
+            message: "reply from remote".into(),
+        }
+    }
+
+    fn without_code(&self, us: NodeId, decoded: bool) -> Failure {
+        let index = self.scid.and_then(|scid| {
+            self.path
+                .hops
+                .iter()
+                .position(|hop| hop.short_channel_id == scid)
+        });
+        let channel = index.and_then(|index| self.channel_at(us, index));
+        let (code, message) = if self.permanently {
+            (code::DESTINATION_PERM_FAIL, "the destination refused it")
+        } else if decoded {
+            (
+                code::TRY_OTHER_ROUTE,
+                "it failed on the way, without a code",
+            )
+        } else {
+            (code::UNPARSEABLE_ONION, "Malformed error reply")
+        };
+        Failure {
+            code,
+            failcode: None,
+            erring_index: None,
+            erring_node: None,
+            erring_channel: self.scid,
+            erring_direction: channel.map(|(_, direction)| direction),
+            message: message.into(),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Peers: listening, connecting, and connecting again by itself.
+//!
+//! The addresses of peers that we dialled are kept in the store; those with whom we have a channel
+//! are dialled again until they answer. The Lightning transport itself is LDK's.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bitcoin::secp256k1::PublicKey;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::sync::watch;
+
+use crate::Inner;
+
+const PRIMARY: &str = "sendpay";
+const SECONDARY: &str = "peers";
+
+/// How long a TCP connection and the Lightning handshake may take together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often peers are looked over.
+const LOOK: Duration = Duration::from_millis(250);
+/// First and longest pause between two tries at one peer.
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Inbound connections at once; LDK keeps a few hundred kB for each.
+const INBOUND_MAX: usize = 1_000;
+
+/// Why a peer is not connected.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// No address given, and none known from before.
+    #[error("no address known for {0}; give it as id@host:port")]
+    NoAddress(PublicKey),
+    /// The name does not resolve.
+    #[error("cannot resolve {address}: {source}")]
+    Resolve {
+        /// What was asked for.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Nobody answers there.
+    #[error("cannot connect to {address}: {source}")]
+    Tcp {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The connection stands but the Lightning handshake does not, or nothing came in time.
+    #[error("{0} did not complete the Lightning handshake")]
+    Handshake(PublicKey),
+    /// It is our own id.
+    #[error("that is this node itself")]
+    Ourselves,
+}
+
+/// A connected peer.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its node id.
+    pub node_id: PublicKey,
+    /// The feature bits of its `init` message (BOLT 9), big endian as on the wire.
+    pub features: Vec<u8>,
+    /// The other end of the connection, where known.
+    pub address: Option<SocketAddr>,
+    /// Whether it dialled us.
+    pub inbound: bool,
+}
+
+/// Accepts connections until `stop`.
+pub(crate) async fn listen(
+    inner: Arc<Inner>,
+    listener: TcpListener,
+    mut stop: watch::Receiver<bool>,
+) {
+    let places = Arc::new(tokio::sync::Semaphore::new(INBOUND_MAX));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        let stream = match accepted.and_then(|(stream, _)| prepared(stream)) {
+            Ok(stream) => stream,
+            Err(cause) => {
+                tracing::warn!(%cause, "cannot accept a connection");
+                tokio::time::sleep(PAUSE_MIN).await;
+                continue;
+            }
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            tracing::warn!(
+                limit = INBOUND_MAX,
+                "too many inbound connections; one refused"
+            );
+            continue;
+        };
+        let disconnected = lightning_net_tokio::setup_inbound(inner.peers.clone(), stream);
+        tokio::spawn(async move {
+            disconnected.await;
+            drop(place);
+        });
+    }
+}
+
+/// LDK's net layer leaves Nagle's algorithm on, which costs 40 ms a message.
+fn prepared(stream: TcpStream) -> std::io::Result<std::net::TcpStream> {
+    stream.set_nodelay(true)?;
+    stream.into_std()
+}
+
+/// Connects to a peer, at the address given or the one known, and remembers it.
+pub(crate) async fn connect(
+    inner: &Arc<Inner>,
+    node_id: PublicKey,
+    address: Option<String>,
+) -> Result<Peer, ConnectError> {
+    if node_id == inner.node_id {
+        return Err(ConnectError::Ourselves);
+    }
+    if let Some(peer) = find(inner, &node_id) {
+        if let Some(address) = address {
+            remember(inner, &node_id, &address);
+        }
+        return Ok(peer);
+    }
+    let address = match address.or_else(|| known_address(inner, &node_id)) {
+        Some(address) => address,
+        None => return Err(ConnectError::NoAddress(node_id)),
+    };
+    let peer = tokio::time::timeout(CONNECT_TIMEOUT, dial(inner, node_id, &address))
+        .await
+        .map_err(|_| ConnectError::Handshake(node_id))??;
+    remember(inner, &node_id, &address);
+    Ok(peer)
+}
+
+async fn dial(inner: &Arc<Inner>, node_id: PublicKey, address: &str) -> Result<Peer, ConnectError> {
+    let resolve = |source| ConnectError::Resolve {
+        address: address.to_owned(),
+        source,
+    };
+    let socket = lookup_host(address).await.map_err(resolve)?.next();
+    let socket = socket.ok_or_else(|| resolve(std::io::ErrorKind::NotFound.into()))?;
+    let tcp = |source| ConnectError::Tcp {
+        address: socket,
+        source,
+    };
+    let stream = TcpStream::connect(socket).await.map_err(tcp)?;
+    let stream = prepared(stream).map_err(tcp)?;
+    let disconnected = lightning_net_tokio::setup_outbound(inner.peers.clone(), node_id, stream);
+    tokio::pin!(disconnected);
+    loop {
+        if let Some(peer) = find(inner, &node_id) {
+            return Ok(peer);
+        }
+        // LDK has no event for a finished handshake; it takes a millisecond or two.
+        tokio::select! {
+            () = &mut disconnected => return Err(ConnectError::Handshake(node_id)),
+            () = tokio::time::sleep(Duration::from_millis(2)) => {}
+        }
+    }
+}
+
+fn find(inner: &Inner, node_id: &PublicKey) -> Option<Peer> {
+    inner.peers.peer_by_node_id(node_id).map(to_peer)
+}
+
+/// Every connected peer.
+pub(crate) fn list(inner: &Inner) -> Vec<Peer> {
+    inner.peers.list_peers().into_iter().map(to_peer).collect()
+}
+
+fn to_peer(details: lightning::ln::peer_handler::PeerDetails) -> Peer {
+    use lightning::util::ser::Writeable;
+    let mut features = details.init_features.encode();
+    // The encoding starts with its own two-byte length.
+    features.drain(..features.len().min(2));
+    Peer {
+        node_id: details.counterparty_node_id,
+        features,
+        address: details
+            .socket_address
+            .and_then(|address| address.to_string().parse().ok()),
+        inbound: details.is_inbound_connection,
+    }
+}
+
+fn remember(inner: &Inner, node_id: &PublicKey, address: &str) {
+    let key = node_id.to_string();
+    drop(
+        inner
+            .store
+            .kv_write(PRIMARY, SECONDARY, &key, address.as_bytes().to_vec()),
+    );
+}
+
+fn known_address(inner: &Inner, node_id: &PublicKey) -> Option<String> {
+    let found = inner
+        .store
+        .kv_read(PRIMARY, SECONDARY, &node_id.to_string());
+    String::from_utf8(found.ok()??).ok()
+}
+
+/// Dials every peer with whom we have a channel, whose address we know, and who is away.
+pub(crate) async fn keep_connected(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
+    let mut tries: HashMap<PublicKey, (Instant, Duration)> = HashMap::new();
+    loop {
+        let away: Vec<PublicKey> = channel_peers(&inner)
+            .into_iter()
+            .filter(|node_id| inner.peers.peer_by_node_id(node_id).is_none())
+            .collect();
+        tries.retain(|node_id, _| away.contains(node_id));
+        for node_id in away {
+            let (next, pause) = tries.entry(node_id).or_insert((Instant::now(), PAUSE_MIN));
+            if *next > Instant::now() {
+                continue;
+            }
+            *pause = (*pause * 2).min(PAUSE_MAX);
+            *next = Instant::now() + *pause;
+            let Some(address) = known_address(&inner, &node_id) else {
+                continue;
+            };
+            let inner = inner.clone();
+            tokio::spawn(async move {
+                let dialled = dial(&inner, node_id, &address);
+                match tokio::time::timeout(CONNECT_TIMEOUT, dialled).await {
+                    Ok(Ok(_)) => tracing::info!(%node_id, %address, "connected again"),
+                    Ok(Err(cause)) => tracing::debug!(%node_id, %cause, "peer is away"),
+                    Err(_) => tracing::debug!(%node_id, "peer does not answer"),
+                }
+            });
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+fn channel_peers(inner: &Inner) -> Vec<PublicKey> {
+    let channels = inner.manager.list_channels();
+    let mut peers: Vec<PublicKey> = channels
+        .iter()
+        .map(|channel| channel.counterparty.node_id)
+        .collect();
+    peers.sort();
+    peers.dedup();
+    peers
+}

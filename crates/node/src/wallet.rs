@@ -1,0 +1,395 @@
+//! The on-chain wallet: BDK, with its changes kept in the one ordered file.
+//!
+//! It follows the chain as a listener beside LDK's own, makes addresses, funds channels, and takes
+//! what closed channels pay back. Which blocks there are is `chain.rs`'s affair.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bdk_wallet::chain::{BlockId, Merge};
+use bdk_wallet::error::CreateTxError;
+use bdk_wallet::template::Bip84;
+use bdk_wallet::{ChangeSet, KeychainKind, LoadError, SignOptions, Wallet};
+use bitcoin::bip32::Xpriv;
+use bitcoin::hashes::Hash;
+use bitcoin::{
+    Address, Amount, Block, FeeRate, Network, OutPoint, ScriptBuf, Transaction, Txid, WScriptHash,
+};
+use lightning::chain::{BlockLocator, Listen};
+use lightning::sign::ChangeDestinationSource;
+use sendpay_store::Store;
+use sendpay_store::kv::KvError;
+use thiserror::Error;
+
+use crate::clock::unix_seconds;
+use crate::keys::Seed;
+
+const PRIMARY: &str = "sendpay";
+const SECONDARY: &str = "wallet";
+
+/// Changes kept as rows of their own before they are folded into one at the next start.
+const ROWS_MAX: usize = 500;
+
+/// Why the wallet could not be opened.
+#[derive(Debug, Error)]
+pub enum WalletError {
+    /// Its rows cannot be read or written.
+    #[error("cannot read the wallet from the store: {0}")]
+    Store(String),
+    /// A row is not what this version writes.
+    #[error("the wallet's change {key} is damaged: {source}")]
+    Damaged {
+        /// Key of the row.
+        key: String,
+        /// What the decoder said.
+        source: serde_json::Error,
+    },
+    /// The rows belong to another seed or network.
+    #[error("the stored wallet does not belong to this seed: {0}")]
+    Load(#[from] Box<LoadError>),
+    /// The seed makes no descriptors.
+    #[error("the seed makes no wallet: {0}")]
+    Descriptor(String),
+    /// The first block cannot be joined to the wallet's chain.
+    #[error("the wallet cannot start at the tip: {0}")]
+    Tip(String),
+}
+
+/// Why no transaction was made.
+#[derive(Debug, Error)]
+pub enum FundError {
+    /// Not enough confirmed or own change coins, or an amount below dust.
+    #[error("{0}")]
+    Create(#[from] CreateTxError),
+    /// The wallet could not sign all inputs.
+    #[error("cannot sign the transaction: {0}")]
+    Sign(String),
+    /// The wallet's change could not be made durable.
+    #[error("cannot store the wallet's change: {0}")]
+    Store(String),
+    /// Amounts over 21 million bitcoin.
+    #[error("the amount is too large")]
+    Amount,
+}
+
+/// An unspent output of the wallet.
+#[derive(Clone, Debug)]
+pub struct Coin {
+    /// Where it is.
+    pub outpoint: OutPoint,
+    /// How much, in satoshi.
+    pub amount: Amount,
+    /// Its script.
+    pub script: ScriptBuf,
+    /// Its address on our network, when the script has one.
+    pub address: Option<Address>,
+    /// Height of its block; None while unconfirmed.
+    pub height: Option<u32>,
+}
+
+struct Inner {
+    wallet: Wallet,
+    next_row: u64,
+}
+
+/// The wallet, shared by the RPC side, LDK's sweeper and the chain.
+pub(crate) struct ChainWallet {
+    inner: Mutex<Inner>,
+    store: Store,
+    network: Network,
+    master: Xpriv,
+}
+
+impl ChainWallet {
+    /// Loads the wallet, or makes one whose first block is `tip`: nothing before it can be ours.
+    pub(crate) async fn open(
+        store: Store,
+        seed: &Seed,
+        network: Network,
+        tip: BlockLocator,
+    ) -> Result<ChainWallet, WalletError> {
+        let (changes, keys) = read_changes(&store)?;
+        let next_row = keys
+            .last()
+            .and_then(|key| key.parse::<u64>().ok())
+            .map_or(0, |row| row + 1);
+        let external = Bip84(seed.master(), KeychainKind::External);
+        let internal = Bip84(seed.master(), KeychainKind::Internal);
+        let loaded = Wallet::load()
+            .descriptor(KeychainKind::External, Some(external.clone()))
+            .descriptor(KeychainKind::Internal, Some(internal.clone()))
+            .check_network(network)
+            .load_wallet_no_persist(changes.clone().unwrap_or_default())
+            .map_err(Box::new)?;
+        let wallet = match loaded {
+            Some(wallet) => wallet,
+            None => {
+                let mut wallet = Wallet::create(external, internal)
+                    .network(network)
+                    .create_wallet_no_persist()
+                    .map_err(|cause| WalletError::Descriptor(cause.to_string()))?;
+                let start = wallet.latest_checkpoint().insert(BlockId {
+                    height: tip.height,
+                    hash: tip.block_hash,
+                });
+                let update = bdk_wallet::Update {
+                    chain: Some(start),
+                    ..Default::default()
+                };
+                wallet
+                    .apply_update(update)
+                    .map_err(|cause| WalletError::Tip(cause.to_string()))?;
+                wallet
+            }
+        };
+        let this = ChainWallet {
+            inner: Mutex::new(Inner { wallet, next_row }),
+            store,
+            network,
+            master: seed.master(),
+        };
+        if keys.len() > ROWS_MAX
+            && let Some(changes) = changes
+        {
+            this.fold(changes, keys).await?;
+        }
+        let mut inner = this.lock();
+        let ticket = this.keep(&mut inner);
+        drop(inner);
+        settle(ticket).await.map_err(WalletError::Store)?;
+        Ok(this)
+    }
+
+    /// Writes all changes as one row, then removes the rows it replaces. They are queued together,
+    /// and merging a change twice is harmless.
+    async fn fold(&self, changes: ChangeSet, keys: Vec<String>) -> Result<(), WalletError> {
+        let row = {
+            let mut inner = self.lock();
+            let row = inner.next_row;
+            inner.next_row += 1;
+            row
+        };
+        let key = row_key(row);
+        let body = serde_json::to_vec(&changes).map_err(|source| WalletError::Damaged {
+            key: key.clone(),
+            source,
+        })?;
+        let written = self.store.kv_write(PRIMARY, SECONDARY, &key, body);
+        for key in keys {
+            drop(self.store.kv_remove(PRIMARY, SECONDARY, &key));
+        }
+        let written = written
+            .await
+            .map_err(|cause| WalletError::Store(cause.to_string()))?;
+        written.map_err(|cause| WalletError::Store(cause.to_string()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues what changed in the wallet since the last call.
+    fn keep(&self, inner: &mut Inner) -> Option<KvTicket> {
+        let changes = inner.wallet.take_staged()?;
+        let body = match serde_json::to_vec(&changes) {
+            Ok(body) => body,
+            Err(cause) => {
+                // A change set is plain data; were it not, funds could be forgotten: stop here.
+                tracing::error!(%cause, "cannot encode the wallet's change");
+                std::process::abort();
+            }
+        };
+        let row = inner.next_row;
+        inner.next_row += 1;
+        Some(self.store.kv_write(PRIMARY, SECONDARY, &row_key(row), body))
+    }
+
+    /// The last block that the wallet has seen.
+    pub(crate) fn best_block(&self) -> BlockLocator {
+        let tip = self.lock().wallet.latest_checkpoint();
+        let mut blocks = tip.iter();
+        let mut locator = BlockLocator::new(tip.hash(), tip.height());
+        blocks.next();
+        let mut height = tip.height();
+        for (slot, block) in locator.previous_blocks.iter_mut().zip(blocks) {
+            // Only unbroken ancestors may stand here.
+            if height.checked_sub(1) != Some(block.height()) {
+                break;
+            }
+            height = block.height();
+            *slot = Some(block.hash());
+        }
+        locator
+    }
+
+    /// A new address (BIP84, p2wpkh), durable before it is shown.
+    pub(crate) async fn new_address(&self) -> Result<Address, FundError> {
+        let (address, ticket) = {
+            let mut inner = self.lock();
+            let address = inner
+                .wallet
+                .reveal_next_address(KeychainKind::External)
+                .address;
+            (address, self.keep(&mut inner))
+        };
+        settle(ticket).await.map_err(FundError::Store)?;
+        Ok(address)
+    }
+
+    /// A signed transaction that pays `amount` to `script`, its inputs taken so that no other
+    /// transaction uses them.
+    pub(crate) async fn pay_to(
+        &self,
+        script: ScriptBuf,
+        amount: Amount,
+        feerate: FeeRate,
+    ) -> Result<Transaction, FundError> {
+        let (transaction, ticket) = {
+            let mut inner = self.lock();
+            let mut builder = inner.wallet.build_tx();
+            builder.add_recipient(script, amount).fee_rate(feerate);
+            let mut psbt = builder.finish()?;
+            psbt.sign(&self.master, inner.wallet.secp_ctx())
+                .map_err(|(_, causes)| FundError::Sign(format!("{causes:?}")))?;
+            let finished = inner
+                .wallet
+                .finalize_psbt(&mut psbt, SignOptions::default())
+                .map_err(|cause| FundError::Sign(cause.to_string()))?;
+            if !finished {
+                return Err(FundError::Sign("not all inputs are ours".into()));
+            }
+            let transaction = psbt
+                .extract_tx()
+                .map_err(|cause| FundError::Sign(cause.to_string()))?;
+            inner
+                .wallet
+                .apply_unconfirmed_txs([(transaction.clone(), unix_seconds())]);
+            (transaction, self.keep(&mut inner))
+        };
+        settle(ticket).await.map_err(FundError::Store)?;
+        Ok(transaction)
+    }
+
+    /// What one channel could be funded with if it took every coin, at this fee rate.
+    pub(crate) fn all_funds(&self, feerate: FeeRate) -> Result<Amount, FundError> {
+        let mut inner = self.lock();
+        let script = ScriptBuf::new_p2wsh(&WScriptHash::all_zeros());
+        let mut builder = inner.wallet.build_tx();
+        builder.drain_wallet().drain_to(script).fee_rate(feerate);
+        let psbt = builder.finish()?;
+        let total = psbt
+            .unsigned_tx
+            .output
+            .iter()
+            .map(|output| output.value.to_sat());
+        Ok(Amount::from_sat(total.sum()))
+    }
+
+    /// Forgets a transaction that will not be sent, so that its inputs are free again.
+    pub(crate) fn forget(&self, txid: Txid) {
+        let mut inner = self.lock();
+        inner.wallet.apply_evicted_txs([(txid, unix_seconds())]);
+        drop(self.keep(&mut inner));
+    }
+
+    /// Every unspent output.
+    pub(crate) fn coins(&self) -> Vec<Coin> {
+        let inner = self.lock();
+        inner
+            .wallet
+            .list_unspent()
+            .map(|output| Coin {
+                outpoint: output.outpoint,
+                amount: output.txout.value,
+                address: Address::from_script(&output.txout.script_pubkey, self.network).ok(),
+                script: output.txout.script_pubkey,
+                height: output.chain_position.confirmation_height_upper_bound(),
+            })
+            .collect()
+    }
+}
+
+type KvTicket = sendpay_store::Ticket<Result<(), KvError>>;
+
+async fn settle(ticket: Option<KvTicket>) -> Result<(), String> {
+    match ticket {
+        None => Ok(()),
+        Some(ticket) => match ticket.await {
+            Ok(written) => written.map_err(|cause| cause.to_string()),
+            Err(closed) => Err(closed.to_string()),
+        },
+    }
+}
+
+/// Rows sort by name in the order in which they were written.
+fn row_key(row: u64) -> String {
+    format!("{row:020}")
+}
+
+/// All rows merged, and their keys in order.
+fn read_changes(store: &Store) -> Result<(Option<ChangeSet>, Vec<String>), WalletError> {
+    let failed = |cause: KvError| WalletError::Store(cause.to_string());
+    let mut keys = store.kv_list(PRIMARY, SECONDARY).map_err(failed)?;
+    keys.sort();
+    let mut all: Option<ChangeSet> = None;
+    for key in &keys {
+        let Some(body) = store.kv_read(PRIMARY, SECONDARY, key).map_err(failed)? else {
+            continue;
+        };
+        let change: ChangeSet =
+            serde_json::from_slice(&body).map_err(|source| WalletError::Damaged {
+                key: key.clone(),
+                source,
+            })?;
+        match &mut all {
+            Some(all) => all.merge(change),
+            None => all = Some(change),
+        }
+    }
+    Ok((all, keys))
+}
+
+impl Listen for ChainWallet {
+    fn filtered_block_connected(
+        &self,
+        _: &bitcoin::block::Header,
+        _: &lightning::chain::transaction::TransactionData,
+        height: u32,
+    ) {
+        // Our chain client fetches whole blocks only.
+        tracing::error!(
+            height,
+            "the wallet was given a block without its transactions"
+        );
+    }
+
+    fn block_connected(&self, block: &Block, height: u32) {
+        let mut inner = self.lock();
+        if let Err(cause) = inner.wallet.apply_block(block, height) {
+            tracing::error!(height, %cause, "the wallet cannot join this block to its chain");
+        }
+        drop(self.keep(&mut inner));
+    }
+
+    fn blocks_disconnected(&self, _: BlockLocator) {
+        // The next block that connects lower down takes the place of those above it.
+    }
+}
+
+impl ChangeDestinationSource for ChainWallet {
+    fn get_change_destination_script<'a>(
+        &'a self,
+    ) -> impl Future<Output = Result<ScriptBuf, ()>> + Send + 'a {
+        async move {
+            let (script, ticket) = {
+                let mut inner = self.lock();
+                let address = inner.wallet.reveal_next_address(KeychainKind::Internal);
+                (address.script_pubkey(), self.keep(&mut inner))
+            };
+            settle(ticket).await.map_err(|_| ())?;
+            Ok(script)
+        }
+    }
+}
+
+/// So that the wallet can stand in a list of listeners.
+pub(crate) type SharedWallet = Arc<ChainWallet>;

@@ -1,0 +1,206 @@
+//! A blocking client over a Unix socket: for the command line, for tests, and for any program
+//! that talks to a node.
+//!
+//! A result can be taken whole ([`Client::call`]) or as the bytes come ([`Client::call_streaming`]),
+//! so that a listing of any size passes through in constant memory.
+
+mod envelope;
+
+use crate::error::RpcError;
+use crate::method::Method;
+use envelope::{Envelope, Progress};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The largest result that [`Client::call`] takes in: 256 MiB, some hundred thousand payments.
+/// For more, stream.
+pub const RESULT_BYTES_MAX: usize = 256 << 20;
+
+/// What is read from the socket at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// Why a call has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The method answered with an error.
+    #[error("{0}")]
+    Rpc(#[source] RpcError),
+    /// There is no daemon at the socket.
+    #[error("cannot connect to {}", path.display())]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The parameters cannot be written as JSON.
+    #[error("cannot write the parameters as JSON")]
+    Encode(#[source] serde_json::Error),
+    /// The request could not be sent.
+    #[error("cannot send the request")]
+    Send(#[source] io::Error),
+    /// The reply could not be read.
+    #[error("cannot read the reply")]
+    Receive(#[source] io::Error),
+    /// The daemon closed the connection before the reply was whole.
+    #[error("the daemon closed the connection before it answered")]
+    Closed,
+    /// The reply is not one.
+    #[error("the reply is not as it should be: {0}")]
+    BadReply(String),
+    /// The result is not of the type that the method gives.
+    #[error("the result is not of the expected type")]
+    Decode(#[source] serde_json::Error),
+    /// The result is above [`RESULT_BYTES_MAX`].
+    #[error("the result is longer than {RESULT_BYTES_MAX} bytes")]
+    TooLong,
+    /// What the result was handed to failed.
+    #[error("cannot pass the result on")]
+    Sink(#[source] io::Error),
+}
+
+/// A connection to a daemon. Calls are made one after another.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    /// What was read past the end of the last reply.
+    unread: Vec<u8>,
+    calls: u64,
+    /// Set when a reply was left half read: the connection cannot be used again.
+    broken: bool,
+}
+
+impl Client {
+    /// Connects to the socket at this path.
+    ///
+    /// # Errors
+    /// [`CallError::Connect`] if nobody answers there.
+    pub fn connect(path: &Path) -> Result<Self, CallError> {
+        let stream = UnixStream::connect(path).map_err(|source| CallError::Connect {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Client {
+            stream,
+            unread: Vec::new(),
+            calls: 0,
+            broken: false,
+        })
+    }
+
+    /// Gives up a call when nothing comes for so long. The default is to wait for ever.
+    ///
+    /// # Errors
+    /// If the time is zero.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(timeout)
+    }
+
+    /// Calls a method and takes its result whole.
+    ///
+    /// # Errors
+    /// [`CallError::Rpc`] if the method answers with an error, else what went wrong on the way.
+    pub fn call(&mut self, method: &str, params: &impl Serialize) -> Result<Value, CallError> {
+        serde_json::from_slice(&self.call_bytes(method, params)?).map_err(CallError::Decode)
+    }
+
+    /// Calls a method of the contract and takes its result in the type it has.
+    ///
+    /// # Errors
+    /// As [`Client::call`], and if the result is not of that type.
+    pub fn request<M: Method>(&mut self, params: &impl Serialize) -> Result<M::Result, CallError>
+    where
+        M::Result: DeserializeOwned,
+    {
+        serde_json::from_slice(&self.call_bytes(M::NAME, params)?).map_err(CallError::Decode)
+    }
+
+    fn call_bytes(&mut self, method: &str, params: &impl Serialize) -> Result<Vec<u8>, CallError> {
+        let mut result = Vec::new();
+        let mut too_long = false;
+        let outcome = self.call_streaming(method, params, &mut |bytes| {
+            if result.len() + bytes.len() > RESULT_BYTES_MAX {
+                too_long = true;
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            result.extend_from_slice(bytes);
+            Ok(())
+        });
+        match outcome {
+            Err(CallError::Sink(_)) if too_long => Err(CallError::TooLong),
+            outcome => outcome.map(|()| result),
+        }
+    }
+
+    /// Calls a method and hands the bytes of its result to `sink` as they come. The bytes
+    /// together are one JSON value; an error of the method is returned, not handed on.
+    ///
+    /// # Errors
+    /// As [`Client::call`], and [`CallError::Sink`] with what `sink` refused with.
+    pub fn call_streaming(
+        &mut self,
+        method: &str,
+        params: &impl Serialize,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), CallError> {
+        if self.broken {
+            return Err(CallError::Closed);
+        }
+        self.calls += 1;
+        let id = Value::from(format!("sendpay:{method}#{}", self.calls)).to_string();
+        self.send(method, params, &id)?;
+        self.broken = true;
+        let outcome = self.receive(&id, sink);
+        // Only a reply that was read to its end leaves the connection in a known place.
+        self.broken = !matches!(outcome, Ok(()) | Err(CallError::Rpc(_)));
+        outcome
+    }
+
+    fn send(&mut self, method: &str, params: &impl Serialize, id: &str) -> Result<(), CallError> {
+        let method = Value::from(method);
+        let params = serde_json::to_string(params).map_err(CallError::Encode)?;
+        let request =
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{method},"params":{params}}}"#);
+        self.stream
+            .write_all(request.as_bytes())
+            .map_err(CallError::Send)
+    }
+
+    fn receive(
+        &mut self,
+        id: &str,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), CallError> {
+        let mut envelope = Envelope::new();
+        let mut chunk = vec![0; READ_BYTES];
+        loop {
+            let unread = std::mem::take(&mut self.unread);
+            match envelope.feed(&unread, sink)? {
+                Progress::More => {}
+                Progress::Done { consumed } => {
+                    self.unread = unread.get(consumed..).unwrap_or_default().to_vec();
+                    if envelope.is_notification() {
+                        envelope = Envelope::new();
+                        continue;
+                    }
+                    return envelope.finish(id);
+                }
+            }
+            let read = match self.stream.read(&mut chunk) {
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(CallError::Receive(error)),
+            };
+            if read == 0 {
+                return Err(CallError::Closed);
+            }
+            self.unread = chunk.get(..read).unwrap_or_default().to_vec();
+        }
+    }
+}

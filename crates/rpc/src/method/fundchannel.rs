@@ -1,0 +1,102 @@
+//! `fundchannel`: a new channel, paid for from the on-chain wallet.
+
+use super::{Category, Example, Method};
+use crate::error::Code;
+use crate::params;
+use crate::value::{Hash32, HexBytes, Msat, NodeId, PlainText, SatOrAll, TextList};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Confirmations that an output needs before it funds a channel.
+pub const MINCONF: u32 = 1;
+
+params! {
+    /// Opens a channel with a connected node and broadcasts the transaction that funds it. It
+    /// answers then; the channel can be used after some confirmations, see *listpeerchannels*.
+    pub struct FundChannel {
+        /// The node at the other end.
+        required id: NodeId,
+        /// How much to put into the channel, in satoshi, or `all`.
+        required amount: SatOrAll,
+        /// The fee rate of the transaction: `slow`, `normal`, `urgent`, or a number with `perkw` or
+        /// `perkb`. The default is `normal`.
+        optional feerate: PlainText,
+        /// Whether others are told of the channel.
+        default(true) announce: bool,
+        /// How many confirmations the spent outputs need.
+        default(MINCONF) minconf: u32,
+        /// How much of it to give to the other end. This is a present.
+        optional push_msat: Msat,
+        /// An address that the channel is closed to. Not supported yet.
+        optional close_to: PlainText,
+        /// Liquidity to lease. Not supported.
+        optional request_amt: PlainText,
+        /// Terms of a lease. Not supported.
+        optional compact_lease: PlainText,
+        /// The outputs to spend, as `txid:output`. Not supported yet.
+        optional utxos: TextList,
+        /// How many confirmations the channel needs. Not supported yet.
+        optional mindepth: u32,
+        /// What the other end must keep in the channel. Not supported yet.
+        optional reserve: PlainText,
+        /// The feature bits of the channel's type. Not supported yet.
+        optional channel_type: TextList,
+    }
+}
+
+/// The type of a channel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ChannelType {
+    /// The feature bits that are set.
+    pub bits: Vec<u32>,
+    /// Their names.
+    pub names: Vec<String>,
+}
+
+/// The result of `fundchannel`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FundChannelResult {
+    /// The funding transaction.
+    pub tx: HexBytes,
+    /// Its id.
+    pub txid: Hash32,
+    /// Which output of it is the channel.
+    pub outnum: u32,
+    /// The id of the channel.
+    pub channel_id: Hash32,
+    /// The type of the channel.
+    pub channel_type: ChannelType,
+    /// How many confirmations the channel needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mindepth: Option<u32>,
+}
+
+impl Method for FundChannel {
+    const NAME: &'static str = "fundchannel";
+    const CATEGORY: Category = Category::Channels;
+    const SUMMARY: &'static str = "open a channel";
+    type Result = FundChannelResult;
+    const ERRORS: &'static [(Code, &'static str)] = &[
+        (
+            Code::FundMaxExceeded,
+            "The amount is more than a channel may hold.",
+        ),
+        (Code::FundCannotAfford, "The wallet does not hold enough."),
+        (Code::FundOutputIsDust, "The amount is too small."),
+        (
+            Code::FundingBroadcastFail,
+            "The transaction could not be broadcast.",
+        ),
+        (
+            Code::FundingStillSyncing,
+            "The chain is not yet caught up with.",
+        ),
+        (Code::FundingPeerNotConnected, "The node is not connected."),
+        (Code::FundingUnknownPeer, "The node is not known."),
+    ];
+    const SEE_ALSO: &'static [&'static str] = &["connect", "listfunds", "listpeerchannels"];
+    const EXAMPLES: &'static [Example] = &[Example {
+        params: "02… 100000",
+        shows: "Opens a channel of 100000 sat.",
+    }];
+}

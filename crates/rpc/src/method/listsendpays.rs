@@ -1,0 +1,82 @@
+//! `listsendpays`: every part of a payment ever sent, with a status that is always true.
+
+use super::{Category, Example, Method};
+use crate::error::Code;
+use crate::params;
+use crate::payment::Payment;
+use crate::value::{Hash32, InvoiceString, ListIndex, PaymentStatus};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+params! {
+    /// Shows the status of everything that *sendpay* has sent, also on behalf of *pay*: one object
+    /// for each part of a payment, oldest first. With *bolt11* or *payment_hash* only the parts of
+    /// that payment are shown; the two cannot be given together. A payment may be made of many
+    /// parts, and of many tries (*groupid*): the payment as a whole is shown by *listpays*.
+    ///
+    /// A status changes once, from *pending* to *complete* or to *failed*, and never again. A
+    /// record says *complete* only if the preimage is known, and *failed* only if the part can no
+    /// longer be claimed by anyone. In doubt it says *pending*. Nothing but *delpay* removes a
+    /// record.
+    ///
+    /// The listing is written as it is read, a page at a time. A part that is sent while a long
+    /// listing is under way may or may not be in it; each record that is in it was true when it
+    /// was read.
+    pub struct ListSendPays {
+        /// Only the parts of the payment of this invoice. They are found by the payment_hash of the
+        /// invoice, so parts that were sent without naming the invoice are shown too.
+        optional bolt11: InvoiceString,
+        /// Only the parts of the payment with this payment_hash.
+        optional payment_hash: Hash32,
+        /// Only parts with this status.
+        optional status: PaymentStatus,
+        /// The order to list in: `created` by created_index, `updated` by updated_index. Parts that
+        /// never changed since they were created come first by `updated`, and only if *start* is 0.
+        optional index: ListIndex,
+        /// List from this index on. Needs *index*, and cannot be used with *bolt11* or
+        /// *payment_hash*.
+        default(0) start: u64,
+        /// List at most so many parts. Needs *index*.
+        optional limit: u32,
+    }
+}
+
+/// The result of `listsendpays`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ListSendPaysResult {
+    /// The parts, by created_index unless *index* says otherwise.
+    pub payments: Vec<Payment>,
+}
+
+impl Method for ListSendPays {
+    const NAME: &'static str = "listsendpays";
+    const CATEGORY: Category = Category::Payment;
+    const SUMMARY: &'static str = "show what sendpay has sent and what became of it";
+    type Result = ListSendPaysResult;
+    const ERRORS: &'static [(Code, &'static str)] = &[(
+        Code::InvalidParams,
+        "A parameter is not what it should be, the invoice cannot be read, or two parameters \
+         exclude each other. An unknown payment_hash is no error: the list is empty.",
+    )];
+    const SEE_ALSO: &'static [&'static str] = &[
+        "listpays",
+        "sendpay",
+        "waitsendpay",
+        "delpay",
+        "listinvoices",
+    ];
+    const EXAMPLES: &'static [Example] = &[
+        Example {
+            params: "",
+            shows: "All parts of all payments.",
+        },
+        Example {
+            params: "status=pending",
+            shows: "What is under way.",
+        },
+        Example {
+            params: "index=updated start=1201 limit=100",
+            shows: "What changed since change 1200, at most a hundred parts.",
+        },
+    ];
+}

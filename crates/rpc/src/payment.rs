@@ -1,0 +1,113 @@
+//! The payment object: one part of a payment (one HTLC), as every method shows it.
+//!
+//! One type for sendpay, waitsendpay, listsendpays and delpay, so that a field appears in all of
+//! them with the same name. It is built from a record by the daemon; nothing is decided here.
+
+use crate::value::{Hash32, HexBytes, NodeId, PaymentMsat, PaymentStatus, Scid, Secret};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One part of a payment. Fields are written in this order; those that are not known are left out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Payment {
+    /// Number of the record in the order of creation, from 1. No number is used twice.
+    pub created_index: u64,
+    /// The same as created_index, under its old name: the unique internal value assigned at
+    /// creation.
+    pub id: u64,
+    /// The hash of the payment_preimage, which will prove payment.
+    pub payment_hash: Hash32,
+    /// Which try at this payment_hash the part belongs to.
+    pub groupid: u64,
+    /// Number of the last change in the order of changes. Not there if the record is as it was
+    /// created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_index: Option<u64>,
+    /// Which part of the group this is. Not there if it is 0, as it is of a payment in one part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partid: Option<u64>,
+    /// The final destination of the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<NodeId>,
+    /// The amount the destination receives with this part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount_msat: Option<PaymentMsat>,
+    /// The amount that leaves us with this part: amount_msat and the fees.
+    pub amount_sent_msat: PaymentMsat,
+    /// When the payment was initiated, in seconds since 1970 (UNIX time).
+    pub created_at: u64,
+    /// When the payment completed or failed, in seconds since 1970 (UNIX time).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<u64>,
+    /// One of *complete*, *failed* or *pending*.
+    pub status: PaymentStatus,
+    /// Proves that the payment was received. There if status is *complete*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_preimage: Option<Secret>,
+    /// The label given to *sendpay* or *pay*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The bolt11 invoice given to *pay* or *sendpay*, in lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bolt11: Option<String>,
+    /// The bolt12 invoice given to *pay* or *sendpay*, in lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bolt12: Option<String>,
+    /// The description given to *pay* or *sendpay*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The failure as it came, if nobody could decode it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erroronion: Option<HexBytes>,
+    /// The block height from which we can take the first HTLC back. It is not a height by which
+    /// the payment has ended: until the HTLC is taken back, the payment can complete. There if
+    /// status is *pending*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cltv_expiry: Option<u32>,
+    /// Why it failed, each field where known.
+    #[serde(flatten)]
+    pub failure: Failure,
+}
+
+/// Why a payment failed. There if status is *failed*, each field where known and never guessed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Failure {
+    /// The error code that *waitsendpay* gives for this failure: 202, 203, 204 or 209. There if
+    /// status is *failed*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// Which node of the route reported the failure: 0 is us, 1 the node after the first channel.
+    /// There if status is *failed* and it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erring_index: Option<u32>,
+    /// The failure code of BOLT 4. There if status is *failed* and it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failcode: Option<u16>,
+    /// The name of failcode. There if failcode is one of BOLT 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failcodename: Option<String>,
+    /// The node that reported the failure. There if status is *failed* and it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erring_node: Option<NodeId>,
+    /// The channel that failed. There if status is *failed* and it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erring_channel: Option<Scid>,
+    /// The direction through erring_channel, 0 or 1. There if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erring_direction: Option<u8>,
+    /// The failure message as it came, in hex. There if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_message: Option<HexBytes>,
+    /// The reason in words, for people. There if status is *failed* and it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Puts an invoice string in the member it belongs to: `lni…` is bolt12, all else bolt11.
+#[must_use]
+pub fn invoice_members(invoice: Option<String>) -> (Option<String>, Option<String>) {
+    match invoice {
+        Some(invoice) if invoice.starts_with("lni") => (None, Some(invoice)),
+        bolt11 => (bolt11, None),
+    }
+}

@@ -1,0 +1,68 @@
+//! The types of single values: what a parameter or a member of a result can be.
+//!
+//! Each parses from a parameter with CLN's error text, is written as CLN writes it, and knows its
+//! JSON schema. Amounts are integers of millisatoshi in a type of their own, never floats.
+
+mod amount;
+mod bytes;
+mod choice;
+mod integer;
+mod route;
+mod scid;
+mod text;
+
+pub use amount::{
+    AmountOrAny, Amounts, BITCOIN_SUPPLY_MSAT, Millionths, Msat, NonzeroMsat, PaymentMsat, SatOrAll,
+};
+pub use bytes::{Hash32, HexBytes, NodeId, Secret};
+pub use choice::{AddressType, DeletableStatus, ListIndex, PaymentStatus};
+pub use integer::{NUMBER63_MAX, Number63};
+pub use route::{Exclude, Excludes, RouteHop, RouteHops};
+pub use scid::{Scid, ScidDir};
+pub use text::{EscapedText, InvoiceString, Label, PlainText, TextList};
+
+/// Gives a type that is written as a string its serde and schema implementations, from its
+/// `Display`, its `FromStr` and a regular expression.
+macro_rules! written_as_text {
+    ($type:ident, $pattern:literal) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl schemars::JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "pattern": $pattern,
+                    "title": <$type as crate::param::Param>::TYPE,
+                })
+            }
+        }
+    };
+}
+
+use written_as_text;
+
+/// The text was not a value of the type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ParseError(pub &'static str);

@@ -1,0 +1,438 @@
+//! How parameters are read: the contract's table of rules and texts, one line for each.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+use sendpay_rpc::method::{METHODS, check::Check, find};
+use sendpay_rpc::param::{Mode, Params};
+use serde_json::value::RawValue;
+
+/// What a method says to parameters: `ok`, or the text of its -32602.
+fn outcome(method: &str, params: &str) -> String {
+    let raw: &RawValue = serde_json::from_str(params).unwrap();
+    let entry = find(method).unwrap();
+    match Params::read(raw).and_then(|params| entry.validate(&params, Mode::Normal)) {
+        Ok(()) => "ok".to_owned(),
+        Err(error) => {
+            assert_eq!(error.code, -32602, "{method} {params}");
+            assert_eq!(error.data, None, "{method} {params}");
+            error.message
+        }
+    }
+}
+
+const HASH: &str = "b3fc90fc443866cf024296493fd57c0e0f1172b592e7eacbb52d8cc32ec9aeba";
+const NODE: &str = "03804575d4b88b8e2e9d12a7e1362b0954ffe56ef4f396e9f45671d68824b20443";
+
+const TAIL: &str = "invalid token (see logs for details)";
+
+fn table(cases: &[(&str, &str, &str)]) {
+    for (method, params, expected) in cases {
+        let params = params.replace("HASH", HASH).replace("NODE", NODE);
+        let expected = expected.replace("TAIL", TAIL);
+        assert_eq!(outcome(method, &params), expected, "{method} {params}");
+    }
+}
+
+const UNKNOWN: &str = "unknown parameter: nosuch, this may be caused by a failure to autodetect \
+    key=value-style parameters. Please try using the -k flag and explicit key=value pairs of \
+    parameters.";
+
+#[test]
+fn forms_names_and_counts() {
+    table(&[
+        ("listsendpays", "[]", "ok"),
+        ("listsendpays", "{}", "ok"),
+        ("listsendpays", "5", "Expected array or object for params"),
+        (
+            "listsendpays",
+            "\"x\"",
+            "Expected array or object for params",
+        ),
+        ("listsendpays", "[null,null,null,null,null,null]", "ok"),
+        (
+            "listsendpays",
+            "[null,null,null,null,null,null,1]",
+            "too many parameters: got 7, expected 6",
+        ),
+        (
+            "getinfo",
+            "[null]",
+            "too many parameters: got 1, expected 0",
+        ),
+        ("listsendpays", r#"{"nosuch":1}"#, UNKNOWN),
+        (
+            "listsendpays",
+            r#"{"start":1,"limit":2,"start":3}"#,
+            "duplicate json names: start",
+        ),
+        (
+            "pay",
+            r#"{"bolt11":"x","invstring":"y"}"#,
+            "duplicate json names: bolt11",
+        ),
+        ("pay", r#"{"invstring":"y"}"#, "ok"),
+        (
+            "waitsendpay",
+            "[]",
+            "missing required parameter: payment_hash",
+        ),
+        (
+            "waitsendpay",
+            "[null]",
+            "missing required parameter: payment_hash",
+        ),
+        ("sendpay", "{}", "missing required parameter: route"),
+        // A named null is a value: the text null.
+        ("listsendpays", r#"{"bolt11":null}"#, "ok"),
+        (
+            "listsendpays",
+            r#"{"payment_hash":null}"#,
+            "payment_hash: should be a 32 byte hex value: TAIL",
+        ),
+        // The first thing that is wrong, in the order sent.
+        (
+            "listsendpays",
+            r#"{"limit":"x","nosuch":1}"#,
+            "limit: should be an unsigned 32 bit integer: TAIL",
+        ),
+        ("listsendpays", r#"{"nosuch":1,"limit":"x"}"#, UNKNOWN),
+    ]);
+}
+
+#[test]
+fn values() {
+    table(&[
+        ("listsendpays", r#"{"status":"failed"}"#, "ok"),
+        (
+            "listsendpays",
+            r#"{"status":"bogus"}"#,
+            "status: should be an invoice status: TAIL",
+        ),
+        (
+            "listsendpays",
+            r#"{"status":["failed"]}"#,
+            "status: should be an invoice status: TAIL",
+        ),
+        ("listsendpays", r#"{"index":"deleted"}"#, "ok"),
+        (
+            "listsendpays",
+            r#"{"index":"x"}"#,
+            "index: unknown index: TAIL",
+        ),
+        (
+            "listsendpays",
+            r#"{"payment_hash":"zz"}"#,
+            "payment_hash: should be a 32 byte hex value: TAIL",
+        ),
+        ("listsendpays", r#"{"payment_hash":"HASH"}"#, "ok"),
+        (
+            "listsendpays",
+            r#"{"payment_hash":"HASH00"}"#,
+            "payment_hash: should be a 32 byte hex value: TAIL",
+        ),
+        ("listsendpays", r#"{"start":"0x10"}"#, "ok"),
+        ("listsendpays", r#"{"start":-1}"#, "ok"),
+        ("listsendpays", r#"{"start":18446744073709551615}"#, "ok"),
+        (
+            "listsendpays",
+            r#"{"start":18446744073709551616}"#,
+            "start: should be an unsigned 64 bit integer: TAIL",
+        ),
+        (
+            "listsendpays",
+            r#"{"start":1.5}"#,
+            "start: should be an unsigned 64 bit integer: TAIL",
+        ),
+        (
+            "listsendpays",
+            r#"{"start":[1]}"#,
+            "start: should be an unsigned 64 bit integer: TAIL",
+        ),
+        (
+            "listsendpays",
+            r#"{"start":""}"#,
+            "start: should be an unsigned 64 bit integer: TAIL",
+        ),
+        (
+            "listsendpays",
+            r#"{"start":"--1"}"#,
+            "start: should be an unsigned 64 bit integer: TAIL",
+        ),
+        (
+            "listsendpays",
+            r#"{"limit":4294967296}"#,
+            "limit: should be an unsigned 32 bit integer: TAIL",
+        ),
+        (
+            "listsendpays",
+            r#"{"limit":-1}"#,
+            "limit: should be an unsigned 32 bit integer: TAIL",
+        ),
+        ("waitsendpay", r#"["HASH",null,9223372036854775807]"#, "ok"),
+        (
+            "waitsendpay",
+            r#"["HASH",null,9223372036854775808]"#,
+            "partid: should be an integer from 0 to 9223372036854775807: TAIL",
+        ),
+        (
+            "waitsendpay",
+            r#"["HASH",null,null,-1]"#,
+            "groupid: should be an integer from 0 to 9223372036854775807: TAIL",
+        ),
+        (
+            "delpay",
+            r#"["HASH","pending"]"#,
+            "status: Cannot delete pending status: TAIL",
+        ),
+        ("listfunds", "[true]", "ok"),
+        ("listfunds", r#"["false"]"#, "ok"),
+        (
+            "listfunds",
+            "[1]",
+            "spent: should be 'true' or 'false': TAIL",
+        ),
+        ("listpeerchannels", r#"["NODE"]"#, "ok"),
+        (
+            "listpeerchannels",
+            r#"["05NODE"]"#,
+            "id: should be a node id: TAIL",
+        ),
+        ("listpeerchannels", r#"[null,"103x1x0"]"#, "ok"),
+        (
+            "listpeerchannels",
+            r#"[null,"103x1"]"#,
+            "short_channel_id: should be a short_channel_id of form NxNxN: TAIL",
+        ),
+        (
+            "listpeerchannels",
+            r#"[null,"16777216x1x0"]"#,
+            "short_channel_id: should be a short_channel_id of form NxNxN: TAIL",
+        ),
+        ("listinvoices", "[17]", "ok"),
+        (
+            "listinvoices",
+            "[true]",
+            "label: should be a string or number: TAIL",
+        ),
+        (
+            "listinvoices",
+            "[{}]",
+            "label: should be a string or number: TAIL",
+        ),
+        ("getroute", r#"["NODE",1,0.5]"#, "ok"),
+        (
+            "getroute",
+            r#"["NODE",1,-1]"#,
+            "riskfactor: should be a non-negative floating-point number: TAIL",
+        ),
+        ("getroute", r#"["NODE",1,"1.2345678"]"#, "ok"),
+        (
+            "getroute",
+            r#"["NODE",1,"1.234567x"]"#,
+            "riskfactor: should be a non-negative floating-point number: TAIL",
+        ),
+        ("fundchannel", r#"["NODE","all"]"#, "ok"),
+        ("fundchannel", r#"["NODE",100000]"#, "ok"),
+        (
+            "fundchannel",
+            r#"["NODE","1001msat"]"#,
+            "amount: should be a satoshi amount: TAIL",
+        ),
+        ("invoice", r#"["any","l","d"]"#, "ok"),
+        (
+            "invoice",
+            r#"[0,"l","d"]"#,
+            "amount_msat: should be positive msat or 'any': TAIL",
+        ),
+        ("invoice", r#"["any",5,"d"]"#, "ok"),
+        (
+            "invoice",
+            r#"["any","l","\u0064"]"#,
+            "description: should be a string (without \\u): TAIL",
+        ),
+        ("invoice", r#"["any","l","\\u0064"]"#, "ok"),
+        (
+            "invoice",
+            r#"["any","l",5]"#,
+            "description: should be a string (without \\u): TAIL",
+        ),
+    ]);
+}
+
+#[test]
+fn amounts() {
+    const BAD: &str = "amount_msat: should be a millisatoshi amount: TAIL";
+    const ZERO: &str = "amount_msat: should be a positive millisatoshi amount: TAIL";
+    for (amount, expected) in [
+        ("1", "ok"),
+        ("\"1\"", "ok"),
+        ("\"1msat\"", "ok"),
+        ("\"1sat\"", "ok"),
+        ("\"1.001sat\"", "ok"),
+        ("\"0.00000001btc\"", "ok"),
+        ("\"0.00000000001btc\"", "ok"),
+        ("\"2100000000000000000msat\"", "ok"),
+        ("\"2100000000000000001msat\"", BAD),
+        ("\"21000000.1btc\"", BAD),
+        ("\"99999999999999999999999999sat\"", BAD),
+        ("\"0.000000000001btc\"", BAD),
+        ("\"1.5\"", BAD),
+        ("1.5", BAD),
+        ("\"1.5msat\"", BAD),
+        ("\"1.5sat\"", BAD),
+        ("-1", BAD),
+        ("\"\"", BAD),
+        ("\"msat\"", BAD),
+        ("\".1btc\"", BAD),
+        ("\"1 msat\"", BAD),
+        ("1e3", BAD),
+        ("true", BAD),
+        ("[1]", BAD),
+        ("0", ZERO),
+        ("\"0msat\"", ZERO),
+    ] {
+        let params = format!(r#"["{NODE}",{amount},1]"#);
+        assert_eq!(
+            outcome("getroute", &params),
+            expected.replace("TAIL", TAIL),
+            "{amount}"
+        );
+    }
+}
+
+#[test]
+fn routes() {
+    let old = format!(r#"{{"id":"{NODE}","channel":"1x2x3","amount_msat":1000,"delay":42}}"#);
+    let new = format!(
+        r#"{{"node_id_out":"{NODE}","short_channel_id_dir":"1x2x3/1","amount_out_msat":"1sat","cltv_out":42,"style":"tlv","direction":0}}"#
+    );
+    for (route, expected) in [
+        ("[]".to_owned(), "ok"),
+        (format!("[{old},{new}]"), "ok"),
+        ("{}".to_owned(), "route: must be an array: TAIL"),
+        (
+            "[1]".to_owned(),
+            "route: must have either short_channel_id_dir or channel: TAIL",
+        ),
+        (
+            format!("[{}]", old.replace("\"id\"", "\"x\"")),
+            "route: must have either node_id_out or id: TAIL",
+        ),
+        (
+            format!("[{}]", old.replace("amount_msat", "x")),
+            "route: must have either amount_out_msat or amount_msat: TAIL",
+        ),
+        (
+            format!("[{}]", old.replace("delay", "x")),
+            "route: must have either cltv_out or delay: TAIL",
+        ),
+        (
+            format!("[{}]", old.replace("1x2x3", "1x2")),
+            "route: bad short_channel_id: TAIL",
+        ),
+        (
+            format!("[{}]", old.replace(NODE, "02")),
+            "route: bad node_id: TAIL",
+        ),
+        (
+            format!("[{}]", old.replace("1000", "0")),
+            "route: bad amount: TAIL",
+        ),
+        (
+            format!("[{}]", old.replace("1000", "\"x\"")),
+            "route: bad amount: TAIL",
+        ),
+        (
+            format!("[{}]", old.replace("42", "\"x\"")),
+            "route: bad cltv_out/delay: TAIL",
+        ),
+    ] {
+        let params = format!(r#"[{route},"{HASH}"]"#);
+        assert_eq!(
+            outcome("sendpay", &params),
+            expected.replace("TAIL", TAIL),
+            "{route}"
+        );
+    }
+}
+
+#[test]
+fn the_new_name_of_a_hop_field_wins() {
+    use sendpay_rpc::method::sendpay::SendPay;
+    use sendpay_rpc::param::ParamSet;
+    let params = format!(
+        r#"{{"payment_hash":"{HASH}","route":[{{"id":"{NODE}","channel":"9x9x9",
+           "short_channel_id_dir":"1x2x3/1","amount_msat":5,"amount_out_msat":7,"delay":1,
+           "cltv_out":2}}]}}"#
+    );
+    let raw: &RawValue = serde_json::from_str(&params).unwrap();
+    let parsed = SendPay::from_raw(raw, Mode::Normal).unwrap();
+    let hop = parsed.route.0[0];
+    assert_eq!(hop.scid.to_string(), "1x2x3");
+    assert_eq!(
+        (hop.direction, hop.amount_msat.0, hop.delay),
+        (Some(1), 7, 2)
+    );
+    assert_eq!(parsed.partid.get(), 0);
+}
+
+#[test]
+fn invoices_lose_their_scheme_and_their_capitals() {
+    use sendpay_rpc::value::InvoiceString;
+    for (given, canonical) in [
+        ("LIGHTNING:LNBC1", "lnbc1"),
+        ("lightning:lnbc1", "lnbc1"),
+        ("LnBc1", "lnbc1"),
+        ("lightning", "lightning"),
+        ("", ""),
+        ("lightninä:", "lightninä:"),
+    ] {
+        assert_eq!(InvoiceString::canonical(given).as_str(), canonical);
+    }
+}
+
+#[test]
+fn check_reads_the_other_methods_parameters_and_repeats_what_is_wrong() {
+    for (params, expected) in [
+        (r#"{"command_to_check":"listsendpays"}"#, "ok"),
+        (r#"["listsendpays",null,"HASH"]"#, "ok"),
+        (
+            r#"{"status":"bogus","command_to_check":"listsendpays"}"#,
+            "status: should be an invoice status: invalid token '\"bogus\"'",
+        ),
+        (
+            r#"{"command_to_check":"listsendpays","payment_hash":"zz"}"#,
+            "payment_hash: should be a 32 byte hex value: invalid token '\"zz\"'",
+        ),
+        ("{}", "missing required parameter: command_to_check"),
+        ("[]", "missing required parameter: command_to_check"),
+        (r#"["nosuch"]"#, "Unknown command 'nosuch'"),
+        (r#"["sendpay"]"#, "missing required parameter: route"),
+    ] {
+        let raw = RawValue::from_string(params.replace("HASH", HASH)).unwrap();
+        let outcome = match Check::answer(&raw) {
+            Ok(_) => "ok".to_owned(),
+            Err(error) => error.message,
+        };
+        assert_eq!(outcome, expected, "{params}");
+    }
+}
+
+#[test]
+fn required_parameters_come_first_in_every_table() {
+    for entry in METHODS {
+        let required: Vec<bool> = entry.params.iter().map(|spec| spec.is_required()).collect();
+        assert!(required.is_sorted_by(|a, b| a >= b), "{}", entry.name);
+    }
+}
+
+#[test]
+fn secrets_are_not_shown_by_debug() {
+    let entry: sendpay_rpc::value::Secret = HASH.parse().unwrap();
+    assert!(!format!("{entry:?}").contains("b3fc"));
+    assert_eq!(entry.to_string(), HASH);
+}
