@@ -23,6 +23,9 @@ use thiserror::Error;
 use crate::clock::unix_seconds;
 use crate::keys::Seed;
 
+/// Blocks after which a coinbase can be spent, by consensus.
+const COINBASE_MATURITY: u32 = bitcoin::blockdata::constants::COINBASE_MATURITY;
+
 const PRIMARY: &str = "sendpay";
 const SECONDARY: &str = "wallet";
 
@@ -84,6 +87,8 @@ pub struct Coin {
     pub address: Option<Address>,
     /// Height of its block; None while unconfirmed.
     pub height: Option<u32>,
+    /// From a coinbase that is not deep enough to be spent.
+    pub immature: bool,
 }
 
 struct Inner {
@@ -294,15 +299,27 @@ impl ChainWallet {
     /// Every unspent output.
     pub(crate) fn coins(&self) -> Vec<Coin> {
         let inner = self.lock();
+        let next = inner.wallet.latest_checkpoint().height().saturating_add(1);
+        let immature = |txid: Txid, height: Option<u32>| {
+            height.is_some_and(|height| height.saturating_add(COINBASE_MATURITY) > next)
+                && inner
+                    .wallet
+                    .get_tx(txid)
+                    .is_some_and(|found| found.tx_node.tx.is_coinbase())
+        };
         inner
             .wallet
             .list_unspent()
-            .map(|output| Coin {
-                outpoint: output.outpoint,
-                amount: output.txout.value,
-                address: Address::from_script(&output.txout.script_pubkey, self.network).ok(),
-                script: output.txout.script_pubkey,
-                height: output.chain_position.confirmation_height_upper_bound(),
+            .map(|output| {
+                let height = output.chain_position.confirmation_height_upper_bound();
+                Coin {
+                    outpoint: output.outpoint,
+                    amount: output.txout.value,
+                    address: Address::from_script(&output.txout.script_pubkey, self.network).ok(),
+                    script: output.txout.script_pubkey,
+                    height,
+                    immature: immature(output.outpoint.txid, height),
+                }
             })
             .collect()
     }
