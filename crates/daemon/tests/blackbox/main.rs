@@ -7,5 +7,8 @@
 )]
 #![allow(missing_docs, unreachable_pub)]
 
+mod failures;
 mod harness;
+mod holds;
 mod payments;
+mod reorganisation;
