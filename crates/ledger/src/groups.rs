@@ -3,7 +3,7 @@
 
 use rusqlite::Connection;
 
-use crate::read::{Position, first_position};
+use crate::read::{Position, failed_index, first_position};
 use crate::row::{COLUMNS, decode_payment, sql};
 use crate::{
     Cursor, Ledger, Msat, NodeId, Order, Payment, PaymentHash, Preimage, ReadError, Status,
@@ -156,6 +156,7 @@ pub(crate) fn heads_statement(filter: &GroupFilter, position: Position) -> Strin
         Some(Status::Failed) => "AND head.status = 2",
         Some(Status::Pending | Status::Complete) | None => "",
     };
+    let index = failed_index(filter.status, position);
     match (position, filter.status) {
         (Position::Created(_), Some(Status::Pending)) => format!(
             "SELECT (SELECT min(created_index) {others}) AS first, payment_hash, groupid
@@ -176,7 +177,7 @@ pub(crate) fn heads_statement(filter: &GroupFilter, position: Position) -> Strin
              ORDER BY head.created_index"
         ),
         (Position::Updated(_), _) => format!(
-            "SELECT updated_index, payment_hash, groupid FROM payment AS head
+            "SELECT updated_index, payment_hash, groupid FROM payment AS head {index}
              WHERE head.updated_index > ?1 {failed}
                  AND NOT EXISTS (SELECT 1 {others} AND other.updated_index > head.updated_index)
              ORDER BY head.updated_index"

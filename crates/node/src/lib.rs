@@ -45,7 +45,7 @@ use lightning::ln::msgs::SocketAddress;
 use lightning::util::config::UserConfig;
 use sendpay_chain::client::{ChainClient, Fees};
 use sendpay_ledger::{Begun, Failure, Invoice, Ledger, NodeId, PaymentHash, Preimage, Store};
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::sync::{Mutex as AsyncMutex, RwLock as AsyncRwLock, watch};
 use tokio::task::JoinSet;
 
 pub use bolt11::{Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode};
@@ -111,6 +111,9 @@ pub(crate) struct Inner {
     pub(crate) sweeper: Arc<ldk::Sweeper>,
     pub(crate) listening: Option<SocketAddr>,
     pub(crate) height: watch::Receiver<u32>,
+    /// Held by a send from the look at the height to LDK's own, so that the `cltv_expiry` in the
+    /// record is the one in the HTLC.
+    pub(crate) height_fixed: Arc<AsyncRwLock<()>>,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) failures: Mutex<HashMap<LdkPaymentId, Failure>>,
     pub(crate) openings: Mutex<HashMap<u128, channel::Opening>>,

@@ -122,6 +122,8 @@ impl Inner {
         if send.route.is_empty() {
             return self.self_pay(send).await;
         }
+        self.store.room().await?;
+        let _fixed = self.height_fixed.read().await;
         let height = self.manager.current_best_block().height;
         let path = to_path(&send.route, &self.our_id())?;
         let new = new_payment(&send, height)?;
@@ -134,7 +136,6 @@ impl Inner {
                 None => Err(cause.into()),
             };
         }
-        self.store.room().await?;
         let begun = self.ledger.begin(new, unix_millis()).await??;
         if let Begun::New(payment) = &begun {
             self.send_recorded(payment, route, onion).await?;

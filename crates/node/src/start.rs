@@ -40,7 +40,7 @@ use sendpay_ledger::{Ledger, Store};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::sync::{Mutex as AsyncMutex, RwLock as AsyncRwLock, watch};
 use tokio::task::JoinSet;
 
 use crate::chain::{self, Listeners, LoadedMonitor};
@@ -523,6 +523,7 @@ fn join(
         sweeper: loaded.sweeper,
         listening,
         height,
+        height_fixed: Arc::new(AsyncRwLock::new(())),
         stop: watch::channel(false).0,
         failures: Mutex::new(HashMap::new()),
         openings: Mutex::new(HashMap::new()),
@@ -554,6 +555,7 @@ async fn run(
         sweeper: inner.sweeper.clone(),
         wallet: inner.wallet.clone(),
         height,
+        height_fixed: inner.height_fixed.clone(),
     });
     let network = inner.config.network;
     let stop = || inner.stop.subscribe();

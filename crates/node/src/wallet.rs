@@ -84,7 +84,12 @@ pub struct Coin {
     pub address: Option<Address>,
     /// Height of its block; None while unconfirmed.
     pub height: Option<u32>,
+    /// A block's reward that is not 100 blocks deep: it cannot be spent yet.
+    pub immature: bool,
 }
+
+/// Depth from which a block's reward can be spent.
+const COINBASE_MATURITY: u32 = 100;
 
 struct Inner {
     wallet: Wallet,
@@ -294,15 +299,29 @@ impl ChainWallet {
     /// Every unspent output.
     pub(crate) fn coins(&self) -> Vec<Coin> {
         let inner = self.lock();
+        let tip = inner.wallet.latest_checkpoint().height();
+        let immature = |txid: Txid, height: Option<u32>| {
+            let coinbase = inner
+                .wallet
+                .tx_graph()
+                .get_tx(txid)
+                .is_some_and(|tx| tx.is_coinbase());
+            // The next block is the first that could spend it.
+            coinbase && height.is_none_or(|height| tip + 1 < height + COINBASE_MATURITY)
+        };
         inner
             .wallet
             .list_unspent()
-            .map(|output| Coin {
-                outpoint: output.outpoint,
-                amount: output.txout.value,
-                address: Address::from_script(&output.txout.script_pubkey, self.network).ok(),
-                script: output.txout.script_pubkey,
-                height: output.chain_position.confirmation_height_upper_bound(),
+            .map(|output| {
+                let height = output.chain_position.confirmation_height_upper_bound();
+                Coin {
+                    immature: immature(output.outpoint.txid, height),
+                    outpoint: output.outpoint,
+                    amount: output.txout.value,
+                    address: Address::from_script(&output.txout.script_pubkey, self.network).ok(),
+                    script: output.txout.script_pubkey,
+                    height,
+                }
             })
             .collect()
     }

@@ -46,13 +46,17 @@ fn output(coin: &Coin) -> Output {
         amount_msat: Msat(coin.amount.to_sat() * 1_000),
         scriptpubkey: HexBytes(coin.script.to_bytes()),
         address: coin.address.as_ref().map(ToString::to_string),
-        status: if coin.height.is_some() {
-            "confirmed"
-        } else {
-            "unconfirmed"
-        }
-        .to_owned(),
+        status: status(coin).to_owned(),
         blockheight: coin.height,
         reserved: false,
+    }
+}
+
+/// CLN's word for what can be done with it.
+fn status(coin: &Coin) -> &'static str {
+    match (coin.height, coin.immature) {
+        (None, _) => "unconfirmed",
+        (Some(_), true) => "immature",
+        (Some(_), false) => "confirmed",
     }
 }

@@ -190,6 +190,11 @@ impl Node {
         self.dir.join("regtest").join("lightning-rpc")
     }
 
+    /// The process id, while it runs.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.join("stderr")).unwrap()
     }
