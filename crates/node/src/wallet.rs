@@ -23,6 +23,9 @@ use thiserror::Error;
 use crate::clock::unix_seconds;
 use crate::keys::Seed;
 
+/// Blocks after which a coinbase can be spent, by consensus.
+const COINBASE_MATURITY: u32 = bitcoin::blockdata::constants::COINBASE_MATURITY;
+
 const PRIMARY: &str = "sendpay";
 const SECONDARY: &str = "wallet";
 
@@ -84,12 +87,9 @@ pub struct Coin {
     pub address: Option<Address>,
     /// Height of its block; None while unconfirmed.
     pub height: Option<u32>,
-    /// A block's reward that is not 100 blocks deep: it cannot be spent yet.
+    /// From a coinbase that is not deep enough to be spent.
     pub immature: bool,
 }
-
-/// Depth from which a block's reward can be spent.
-const COINBASE_MATURITY: u32 = 100;
 
 struct Inner {
     wallet: Wallet,
@@ -299,15 +299,13 @@ impl ChainWallet {
     /// Every unspent output.
     pub(crate) fn coins(&self) -> Vec<Coin> {
         let inner = self.lock();
-        let tip = inner.wallet.latest_checkpoint().height();
+        let next = inner.wallet.latest_checkpoint().height().saturating_add(1);
         let immature = |txid: Txid, height: Option<u32>| {
-            let coinbase = inner
-                .wallet
-                .tx_graph()
-                .get_tx(txid)
-                .is_some_and(|tx| tx.is_coinbase());
-            // The next block is the first that could spend it.
-            coinbase && height.is_none_or(|height| tip + 1 < height + COINBASE_MATURITY)
+            height.is_some_and(|height| height.saturating_add(COINBASE_MATURITY) > next)
+                && inner
+                    .wallet
+                    .get_tx(txid)
+                    .is_some_and(|found| found.tx_node.tx.is_coinbase())
         };
         inner
             .wallet
@@ -315,12 +313,12 @@ impl ChainWallet {
             .map(|output| {
                 let height = output.chain_position.confirmation_height_upper_bound();
                 Coin {
-                    immature: immature(output.outpoint.txid, height),
                     outpoint: output.outpoint,
                     amount: output.txout.value,
                     address: Address::from_script(&output.txout.script_pubkey, self.network).ok(),
                     script: output.txout.script_pubkey,
                     height,
+                    immature: immature(output.outpoint.txid, height),
                 }
             })
             .collect()

@@ -46,17 +46,13 @@ fn output(coin: &Coin) -> Output {
         amount_msat: Msat(coin.amount.to_sat() * 1_000),
         scriptpubkey: HexBytes(coin.script.to_bytes()),
         address: coin.address.as_ref().map(ToString::to_string),
-        status: status(coin).to_owned(),
+        status: match (coin.height, coin.immature) {
+            (None, _) => "unconfirmed",
+            (Some(_), true) => "immature",
+            (Some(_), false) => "confirmed",
+        }
+        .to_owned(),
         blockheight: coin.height,
         reserved: false,
-    }
-}
-
-/// CLN's word for what can be done with it.
-fn status(coin: &Coin) -> &'static str {
-    match (coin.height, coin.immature) {
-        (None, _) => "unconfirmed",
-        (Some(_), true) => "immature",
-        (Some(_), false) => "confirmed",
     }
 }
