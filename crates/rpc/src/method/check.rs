@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 params! {
     /// Reads the parameters of another method without running it. Give the other method's
     /// parameters after, or along with, *command_to_check*. Errors are those of the other method,
-    /// and repeat the value that was refused.
+    /// and repeat the value that was refused. Each parameter is read by itself: what the method
+    /// refuses for a reason beyond that, this does not see.
     pub struct Check {
         /// The method whose parameters are to be read.
         required command_to_check: PlainText,
