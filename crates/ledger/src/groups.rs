@@ -1,7 +1,7 @@
 //! `listpays`: the parts of one try at a hash, summed up. Filters apply to whole groups, and a
 //! page never cuts one.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Statement};
 
 use crate::read::{Position, failed_index, first_position};
 use crate::row::{COLUMNS, decode_payment, sql};
@@ -110,6 +110,11 @@ fn scan(
     visit: &mut dyn FnMut(&Group),
 ) -> Result<Scanned, ReadError> {
     let mut heads = connection.prepare_cached(&heads_statement(filter, position))?;
+    // Held for the whole page: fetched from the cache anew, SQLite would parse it for each group.
+    let mut parts = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM payment WHERE payment_hash = ?1 AND groupid = ?2
+         ORDER BY +created_index"
+    ))?;
     let from = sql(position.number());
     let mut rows = match filter.payment_hash {
         Some(hash) => heads.query((from, hash.as_bytes()))?,
@@ -130,7 +135,7 @@ fn scan(
             Position::NeverUpdated(_) => Position::NeverUpdated(number),
             Position::Updated(_) => Position::Updated(number),
         };
-        let group = sum_up(connection, PaymentHash(row.get(1)?), row.get(2)?)?;
+        let group = sum_up(&mut parts, PaymentHash(row.get(1)?), row.get(2)?)?;
         if let Some(group) = group
             && filter.status.is_none_or(|status| status == group.status)
         {
@@ -207,15 +212,11 @@ fn heads_of_hash(position: Position) -> &'static str {
 
 /// Reads the parts of a group one by one, in the order of creation. `None` if it has none.
 fn sum_up(
-    connection: &Connection,
+    parts: &mut Statement<'_>,
     payment_hash: PaymentHash,
     groupid: i64,
 ) -> Result<Option<Group>, ReadError> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM payment WHERE payment_hash = ?1 AND groupid = ?2
-         ORDER BY +created_index"
-    ))?;
-    let mut rows = statement.query((payment_hash.as_bytes(), groupid))?;
+    let mut rows = parts.query((payment_hash.as_bytes(), groupid))?;
     let mut group = None;
     while let Some(row) = rows.next()? {
         let part = decode_payment(row)?;

@@ -109,8 +109,12 @@ fn without_offset(hops: &mut [Hop], final_delay: u32) {
     }
 }
 
-/// `previously_failed_channels` speaks of the graph; our own first hops are left out here.
+/// `previously_failed_channels` and banned nodes speak of the graph; our own first hops are left
+/// out here.
 fn left_out(wanted: &GetRoute, us: &NodeId, channel: &ChannelDetails) -> bool {
+    if wanted.without_nodes.contains(&channel.counterparty.node_id) {
+        return true;
+    }
     let to = NodeId(channel.counterparty.node_id.serialize());
     let ours = direction(us, &to);
     wanted.without_channels.iter().any(|(scid, direction)| {

@@ -261,19 +261,26 @@ impl Inner {
     }
 
     fn cancel_if_gone(&self, hash: PaymentHash) {
-        let held = matches!(
-            self.ledger.invoice(InvoiceKey::Hash(hash)),
-            Ok(Some(invoice)) if invoice.state == InvoiceState::Held
-        );
+        let invoice = match self.ledger.invoice(InvoiceKey::Hash(hash)) {
+            Ok(Some(invoice)) if invoice.state == InvoiceState::Held => invoice,
+            _ => return,
+        };
         let claiming = self
             .claiming
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .contains(&hash);
-        if held && !claiming && !holds_htlc(self, &hash.0) {
+        if !claiming && !self.still_claimable(hash, invoice.claim_deadline) {
             tracing::info!(payment_hash = %hash, "the held HTLC is gone; invoice cancelled");
             drop(self.ledger.invoice_cancelled(hash, unix_millis()));
         }
+    }
+
+    /// Whether LDK still holds the HTLC for us. From the deadline on it has failed it back, though
+    /// the channel shows it until the peer is there to be told.
+    fn still_claimable(&self, hash: PaymentHash, claim_deadline: Option<u32>) -> bool {
+        let height = self.manager.current_best_block().height;
+        claim_deadline.is_none_or(|deadline| height < deadline) && holds_htlc(self, &hash.0)
     }
 
     /// Looks at every held invoice, at the start and at every block: one whose HTLC is gone (LDK
@@ -293,6 +300,7 @@ impl Inner {
                     held.push((
                         invoice.payment_hash,
                         invoice.preimage.filter(|_| invoice.settling),
+                        invoice.claim_deadline,
                     ));
                 });
             match page {
@@ -304,9 +312,9 @@ impl Inner {
                 }
             }
         }
-        for (hash, settling) in held {
+        for (hash, settling, deadline) in held {
             match settling {
-                Some(preimage) if holds_htlc(self, &hash.0) => {
+                Some(preimage) if self.still_claimable(hash, deadline) => {
                     self.claim_once(preimage);
                 }
                 _ => self.cancel_if_gone(hash),

@@ -540,9 +540,12 @@ impl Attempt<'_> {
         let first_hops: Vec<_> = channels
             .iter()
             .filter(|channel| {
-                !channel
-                    .short_channel_id
-                    .is_some_and(|scid| self.avoid.contains(&scid))
+                // A banned node is one of the graph: our own channels to it are not looked at.
+                let peer = NodeId(channel.counterparty.node_id.serialize());
+                !self.pay.without_nodes.contains(&peer)
+                    && !channel
+                        .short_channel_id
+                        .is_some_and(|scid| self.avoid.contains(&scid))
                     && !channel
                         .outbound_scid_alias
                         .is_some_and(|scid| self.avoid.contains(&scid))

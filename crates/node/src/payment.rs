@@ -440,11 +440,11 @@ impl PathFailed<'_> {
     /// neither tells stays unset.
     fn explain(&self, us: NodeId, onion: Option<OnionFailure>) -> Failure {
         match (self.failure, onion) {
-            (PathFailure::InitialSend { err }, _) => self.local(us, api_error(err)),
-            (PathFailure::OnPath { .. }, Some(onion)) => self.from_remote(us, onion),
+            (PathFailure::InitialSend { err }, _) => self.told_by_us(us, api_error(err)),
+            (PathFailure::OnPath { .. }, Some(onion)) => self.told_by_remote(us, onion),
             (PathFailure::OnPath { network_update }, None) => {
                 let decoded = self.permanently || self.scid.is_some() || network_update.is_some();
-                self.without_code(us, decoded)
+                self.told_without_code(us, decoded)
             }
         }
     }
@@ -470,7 +470,7 @@ impl PathFailed<'_> {
     }
 
     /// Our own channel refused it after all.
-    fn local(&self, us: NodeId, reason: String) -> Failure {
+    fn told_by_us(&self, us: NodeId, reason: String) -> Failure {
         let channel = self.channel_at(us, 0);
         Failure {
             code: code::TRY_OTHER_ROUTE,
@@ -483,7 +483,7 @@ impl PathFailed<'_> {
         }
     }
 
-    fn from_remote(&self, us: NodeId, onion: OnionFailure) -> Failure {
+    fn told_by_remote(&self, us: NodeId, onion: OnionFailure) -> Failure {
         let hops = self.path.hops.len();
         let reporter = self
             .path
@@ -513,7 +513,7 @@ impl PathFailed<'_> {
         }
     }
 
-    fn without_code(&self, us: NodeId, decoded: bool) -> Failure {
+    fn told_without_code(&self, us: NodeId, decoded: bool) -> Failure {
         let index = self.scid.and_then(|scid| {
             self.path
                 .hops

@@ -157,9 +157,7 @@ impl ChainWallet {
         {
             this.fold(changes, keys).await?;
         }
-        let mut inner = this.lock();
-        let ticket = this.keep(&mut inner);
-        drop(inner);
+        let ticket = this.keep(&mut this.lock());
         settle(ticket).await.map_err(WalletError::Store)?;
         Ok(this)
     }
@@ -393,18 +391,14 @@ impl Listen for ChainWallet {
 }
 
 impl ChangeDestinationSource for ChainWallet {
-    fn get_change_destination_script<'a>(
-        &'a self,
-    ) -> impl Future<Output = Result<ScriptBuf, ()>> + Send + 'a {
-        async move {
-            let (script, ticket) = {
-                let mut inner = self.lock();
-                let address = inner.wallet.reveal_next_address(KeychainKind::Internal);
-                (address.script_pubkey(), self.keep(&mut inner))
-            };
-            settle(ticket).await.map_err(|_| ())?;
-            Ok(script)
-        }
+    async fn get_change_destination_script(&self) -> Result<ScriptBuf, ()> {
+        let (script, ticket) = {
+            let mut inner = self.lock();
+            let address = inner.wallet.reveal_next_address(KeychainKind::Internal);
+            (address.script_pubkey(), self.keep(&mut inner))
+        };
+        settle(ticket).await.map_err(|_| ())?;
+        Ok(script)
     }
 }
 

@@ -29,8 +29,9 @@ const ALICE_CAROL_SAT: u64 = 1_000_000;
 
 /// Blocks after which a coinbase can be spent.
 const MATURITY: u32 = 100;
-/// Confirmations of a channel before the network is told of it (BOLT 7).
-const CONFIRMATIONS: u32 = 6;
+/// Confirmations that the channels get. With six the network is told of them (BOLT 7); up to there
+/// LDK puts them into invoices as route hints, one more makes the invoices short.
+const CONFIRMATIONS: u32 = 7;
 /// How often blocks are mined for channels that are still not confirmed. Once is enough, unless a
 /// crash came between a funding transaction and its broadcast.
 const ROUNDS_MAX: u32 = 5;

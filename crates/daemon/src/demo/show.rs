@@ -12,7 +12,7 @@ use super::network::Network;
 use super::payments::Payments;
 
 /// The width of the table where there is no terminal to ask.
-const COLUMNS: usize = 100;
+const COLUMNS: usize = 120;
 
 /// Alice's listing as JSON, for programs.
 ///

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sendpay_chain::client::{Auth, ChainClient, ChainConfig};
@@ -199,6 +200,17 @@ impl Node {
         std::fs::read_to_string(self.dir.join("stderr")).unwrap()
     }
 
+    /// A task of the daemon that panicked is a bug, whatever else the test saw.
+    fn assert_no_panic(&self) {
+        let log = self.log();
+        let panicked: Vec<&str> = log
+            .lines()
+            .skip_while(|line| !line.contains("panicked"))
+            .take(3)
+            .collect();
+        assert!(panicked.is_empty(), "{}: {panicked:#?}", self.name);
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
@@ -232,6 +244,16 @@ impl Node {
             Ok(result) => result,
             Err(cause) => panic!("{} {method} {params}: {cause:?}", self.name),
         }
+    }
+
+    /// A call that answers later, on a thread and a connection of its own.
+    pub fn call_later(
+        &self,
+        method: &'static str,
+        params: Value,
+    ) -> JoinHandle<Result<Value, CallError>> {
+        let mut client = self.client();
+        std::thread::spawn(move || client.call(method, &params))
     }
 
     /// The error that a call must give.
@@ -306,7 +328,15 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
+        if !std::thread::panicking() {
+            self.assert_no_panic();
+        }
     }
+}
+
+/// Direction of a channel seen from a node to its peer (BOLT 7).
+pub fn direction(from: &Node, to: &Node) -> u8 {
+    u8::from(from.id > to.id)
 }
 
 /// A hop of a route, in CLN's words.
@@ -357,5 +387,78 @@ impl Pair {
     pub fn sendpay(&self, invoice: &Value, amount_msat: u64) -> Value {
         let params = direct(&self.bob, &self.channel, invoice, amount_msat);
         self.alice.call("sendpay", params)
+    }
+}
+
+/// What bob of a `Line` asks for forwarding (base fee, in msat), and how many blocks he wants.
+pub const FORWARD_FEE_MSAT: u64 = 10_000;
+pub const FORWARD_DELAY: u32 = 80;
+
+/// A chain and three nodes in a line, alice to bob to carol. Each funds the channel to the next.
+pub struct Line {
+    pub alice: Node,
+    pub bob: Node,
+    pub carol: Node,
+    pub near: String,
+    pub far: String,
+    pub chain: Chain,
+    pub dir: tempfile::TempDir,
+}
+
+impl Line {
+    /// With that much between bob and carol, in sat.
+    pub fn with_far(far_sat: u64) -> Line {
+        let Pair {
+            alice,
+            bob,
+            channel: near,
+            chain,
+            dir,
+        } = Pair::start();
+        let carol = Node::start(dir.path(), "carol", &chain, &[]);
+        bob.fund(&chain);
+        let far = bob.open_channel(&chain, &carol, far_sat);
+        wait_for("alice at the tip", || {
+            let info = alice.call("getinfo", json!({}));
+            (info["blockheight"] == chain.height()).then_some(())
+        });
+        Line {
+            alice,
+            bob,
+            carol,
+            near,
+            far,
+            chain,
+            dir,
+        }
+    }
+
+    /// Waits until alice knows of a way to carol.
+    pub fn known(self) -> Line {
+        let wanted =
+            json!({"id": self.carol.id, "amount_msat": 1_000, "riskfactor": 1, "cltv": 42});
+        wait_for("gossip of the far channel", || {
+            self.alice.try_call("getroute", wanted.clone()).ok()
+        });
+        self
+    }
+
+    /// A route over both channels that gives bob what he wants.
+    pub fn route(&self, amount_msat: u64, delay: u32) -> Value {
+        let (to_bob, delay_to_bob) = (amount_msat + FORWARD_FEE_MSAT, delay + FORWARD_DELAY);
+        json!([
+            hop(&self.bob, &self.near, to_bob, delay_to_bob),
+            hop(&self.carol, &self.far, amount_msat, delay),
+        ])
+    }
+
+    /// Parameters of a `sendpay` over both channels for that invoice of carol's.
+    pub fn sendpay(&self, invoice: &Value, amount_msat: u64) -> Value {
+        json!({
+            "route": self.route(amount_msat, 42),
+            "payment_hash": invoice["payment_hash"],
+            "payment_secret": invoice["payment_secret"],
+            "bolt11": invoice["bolt11"],
+        })
     }
 }

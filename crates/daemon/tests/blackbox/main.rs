@@ -5,7 +5,11 @@
     clippy::indexing_slicing,
     clippy::panic
 )]
-#![allow(missing_docs, unreachable_pub)]
+// The harness is shared with the benches; neither uses all of it.
+#![allow(missing_docs, unreachable_pub, dead_code)]
 
+mod failures;
 mod harness;
+mod holds;
 mod payments;
+mod reorganisation;

@@ -165,6 +165,33 @@ fn a_hold_invoice_is_held_then_paid() {
 }
 
 #[test]
+fn a_hold_invoice_keeps_the_preimage_it_is_being_settled_with() {
+    let scene = Scene::new();
+    add(&scene, hold_invoice(1));
+    let settling = |number| {
+        let ticket = scene.ledger.invoice_settling(hash(1), preimage(number));
+        ticket.wait().unwrap()
+    };
+    let claimed = || {
+        let paid = scene
+            .ledger
+            .invoice_paid(hash(1), None, msat(1000), NOW_MS + 10);
+        paid.wait().unwrap()
+    };
+    // Nothing to settle yet, and nothing to be paid with.
+    assert!(!settling(1).unwrap().settling);
+    assert!(matches!(claimed(), Err(PaidError::NoProof(_))));
+    hold(&scene, 1, NOW_MS).unwrap();
+    assert!(matches!(settling(2), Err(PaidError::NoProof(_))));
+    assert!(settling(1).unwrap().settling);
+    assert!(found(&scene, 1).settling);
+    let Paid::Now(paid) = claimed().unwrap() else {
+        panic!("not paid");
+    };
+    assert_eq!(paid.preimage, Some(preimage(1)));
+}
+
+#[test]
 fn a_cancelled_or_expired_invoice_is_not_held() {
     let scene = Scene::new();
     add(&scene, hold_invoice(1));
@@ -238,6 +265,12 @@ fn invoices_are_listed_in_both_orders_and_by_name() {
         ..InvoiceFilter::default()
     };
     assert_eq!(list(by_hash), [2]);
+    hold(&scene, 5, NOW_MS).unwrap();
+    let held = InvoiceFilter {
+        held_only: true,
+        ..InvoiceFilter::default()
+    };
+    assert_eq!(list(held), [5]);
 }
 
 #[test]

@@ -1,0 +1,171 @@
+//! Blocks that are taken back: the wallet, the channels and the HTLCs in them follow the chain.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Node, Pair, hop, wait_for};
+
+/// The hash of a preimage of 32 times 1.
+const PREIMAGE: &str = "0101010101010101010101010101010101010101010101010101010101010101";
+const HASH: &str = "72cd6e8422c407fb6d098690f1130b7ded7ec2f7f5e1d30bd9d521f015363793";
+
+impl Pair {
+    /// Takes blocks back and waits until both nodes follow the new branch, which is one longer.
+    fn reorganise(&self, depth: u32) {
+        let before = self.chain.height();
+        self.chain.reorganise(depth);
+        assert_eq!(self.chain.height(), before + 1);
+        for node in [&self.alice, &self.bob] {
+            node.wait_for_height(before + 1);
+        }
+    }
+
+    fn pay(&self, label: &str) {
+        let invoice = self.bob.invoice(label, 10_000);
+        self.sendpay(&invoice, 10_000);
+        let hash = &invoice["payment_hash"];
+        let waited = self
+            .alice
+            .call("waitsendpay", json!({"payment_hash": hash}));
+        assert_eq!(waited["status"], "complete");
+    }
+
+    /// The channel as the sender sees it, once no HTLC is on its way out of it.
+    fn channel_now(&self) -> Value {
+        wait_for("a channel at rest", || {
+            let channels = self.alice.call("listpeerchannels", json!({}));
+            let channel = channels["channels"][0].clone();
+            channel["htlcs"].as_array()?.is_empty().then_some(channel)
+        })
+    }
+}
+
+fn funds_msat(node: &Node) -> u64 {
+    let funds = node.call("listfunds", json!({}));
+    let outputs = funds["outputs"].as_array().unwrap();
+    outputs
+        .iter()
+        .filter(|output| output["status"] == "confirmed")
+        .map(|output| output["amount_msat"].as_u64().unwrap())
+        .sum()
+}
+
+#[test]
+fn payments_go_on_when_three_blocks_above_the_funding_are_reorganised() {
+    let pair = Pair::start();
+    pair.pay("before");
+    let (channel, funds) = (pair.channel_now(), funds_msat(&pair.alice));
+    // Six blocks deep: three less keep the funding block, at another depth.
+    pair.reorganise(3);
+    let after = pair.channel_now();
+    for member in [
+        "channel_id",
+        "short_channel_id",
+        "funding_txid",
+        "state",
+        "to_us_msat",
+    ] {
+        assert_eq!(after[member], channel[member], "{member}");
+    }
+    assert_eq!(funds_msat(&pair.alice), funds);
+    pair.pay("after");
+    pair.chain.mine(3);
+    pair.pay("much later");
+}
+
+#[test]
+fn a_channel_whose_funding_block_is_taken_back_is_closed_and_its_coins_return() {
+    let pair = Pair::start();
+    pair.pay("before");
+    let records = pair.alice.payments();
+    pair.channel_now();
+    // LDK does not trust a channel whose funding was locked in and is gone again.
+    pair.reorganise(6);
+    wait_for("the end of the channel at both nodes", || {
+        let open = |node: &Node| {
+            let channels = node.call("listpeerchannels", json!({}));
+            !channels["channels"].as_array().unwrap().is_empty()
+        };
+        (!open(&pair.alice) && !open(&pair.bob)).then_some(())
+    });
+    // The funding returned to the memory pool; after it is mined the commitment follows, and past
+    // its delay the coins, less on-chain fees and the ten sat that were paid.
+    wait_for("alice's coins", || {
+        pair.chain.mine(6);
+        pair.alice.wait_for_height(pair.chain.height());
+        (funds_msat(&pair.alice) > 4_999_900_000_000).then_some(())
+    });
+    assert!(funds_msat(&pair.alice) < 5_000_000_000_000);
+    assert_eq!(pair.alice.payments(), records);
+}
+
+#[test]
+fn coins_of_a_reorganised_block_leave_the_wallet_and_come_again_with_another() {
+    let pair = Pair::start();
+    let before = funds_msat(&pair.bob);
+    assert_eq!(before, 0);
+    let address = pair.bob.call("newaddr", json!({"addresstype": "bech32"}));
+    let address = address["bech32"].as_str().unwrap();
+    pair.chain.mine_to(1, address);
+    pair.chain.mine(2);
+    pair.bob.wait_for_height(pair.chain.height());
+    pair.reorganise(3);
+    pair.chain.mine(100);
+    pair.bob.wait_for_height(pair.chain.height());
+    assert_eq!(
+        funds_msat(&pair.bob),
+        0,
+        "a coinbase that is in no block is no coin"
+    );
+    pair.chain.mine_to(1, address);
+    pair.chain.mine(100);
+    pair.bob.wait_for_height(pair.chain.height());
+    // The first halving is past: one coinbase, not two.
+    assert_eq!(funds_msat(&pair.bob), 25 * 100_000_000_000);
+}
+
+#[test]
+fn a_held_htlc_outlives_three_reorganised_blocks_and_a_restart() {
+    let mut pair = Pair::start();
+    let hold = json!({
+        "amount_msat": 50_000, "label": "held", "description": "", "payment_hash": HASH,
+    });
+    let invoice = pair.bob.call("holdinvoice", hold);
+    pair.alice.call(
+        "sendpay",
+        json!({
+            "route": [hop(&pair.bob, &pair.channel, 50_000, 186)],
+            "payment_hash": HASH, "payment_secret": invoice["payment_secret"],
+        }),
+    );
+    let state = |pair: &Pair| {
+        let listed = pair.bob.call("listinvoices", json!({}));
+        listed["invoices"][0]["hold_state"].clone()
+    };
+    wait_for("an invoice held", || (state(&pair) == "held").then_some(()));
+    let pending = pair.alice.payments();
+    pair.reorganise(3);
+    assert_eq!(
+        (state(&pair), pair.alice.payments()),
+        (json!("held"), pending.clone())
+    );
+    // Reorganised while both are away: they find the fork at their start.
+    pair.alice.kill();
+    pair.bob.kill();
+    pair.chain.reorganise(3);
+    pair.bob.resume();
+    pair.alice.resume();
+    for node in [&pair.alice, &pair.bob] {
+        node.wait_for_height(pair.chain.height());
+    }
+    assert_eq!(
+        (state(&pair), pair.alice.payments()),
+        (json!("held"), pending)
+    );
+    let settled = pair.bob.call("holdinvoicesettle", json!([PREIMAGE]));
+    assert_eq!(settled["state"], "settled");
+    let waited = pair
+        .alice
+        .call("waitsendpay", json!({"payment_hash": HASH}));
+    assert_eq!(waited["status"], "complete");
+    assert_eq!(pair.channel_now()["state"], "CHANNELD_NORMAL");
+}
