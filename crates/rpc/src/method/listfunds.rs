@@ -28,7 +28,8 @@ pub struct Output {
     /// The address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// *unconfirmed* or *confirmed*.
+    /// One of *unconfirmed*, *confirmed* or *immature*: the output of a coinbase that cannot be spent
+    /// yet.
     pub status: String,
     /// The block it was confirmed in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
