@@ -11,4 +11,5 @@ mod failures;
 mod harness;
 mod holds;
 mod payments;
+mod pays;
 mod reorganisation;
