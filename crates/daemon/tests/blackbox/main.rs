@@ -12,4 +12,5 @@ mod failures;
 mod harness;
 mod holds;
 mod payments;
+mod pays;
 mod reorganisation;
