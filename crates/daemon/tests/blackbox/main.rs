@@ -11,5 +11,6 @@
 mod failures;
 mod harness;
 mod holds;
+mod openings;
 mod payments;
 mod reorganisation;
