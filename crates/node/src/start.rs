@@ -176,6 +176,7 @@ impl Node {
             );
         }
         inner.review_holds();
+        crate::channel::review_openings(&inner).await;
         Ok(run(inner, listener, height, headers, tip).await)
     }
 

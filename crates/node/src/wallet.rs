@@ -294,6 +294,17 @@ impl ChainWallet {
         drop(self.keep(&mut inner));
     }
 
+    /// Our own transactions that are in no block.
+    pub(crate) fn unconfirmed(&self) -> Vec<Transaction> {
+        let inner = self.lock();
+        inner
+            .wallet
+            .transactions()
+            .filter(|found| !found.chain_position.is_confirmed())
+            .map(|found| found.tx_node.tx.as_ref().clone())
+            .collect()
+    }
+
     /// Every unspent output.
     pub(crate) fn coins(&self) -> Vec<Coin> {
         let inner = self.lock();

@@ -11,6 +11,7 @@
 mod failures;
 mod harness;
 mod holds;
+mod openings;
 mod payments;
 mod pays;
 mod reorganisation;
