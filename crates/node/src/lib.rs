@@ -26,6 +26,7 @@ mod logger;
 mod pay;
 mod payment;
 mod peer;
+mod redact;
 mod route;
 mod start;
 mod store;

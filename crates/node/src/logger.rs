@@ -13,6 +13,8 @@ use bitcoin::secp256k1::PublicKey;
 use lightning::ln::channelmanager::PaymentId;
 use lightning::util::logger::{Level, Logger, Record};
 
+use crate::redact::WithoutSecrets;
+
 /// Codes kept for events that have not come yet. Each is taken by its event at once, so more than
 /// the HTLCs that can be in flight (483 a channel) means that LDK logs codes without events.
 const CODES_MAX: usize = 10_000;
@@ -77,7 +79,7 @@ fn pass_on(record: &Record) {
                 channel = record.channel_id.map(tracing::field::display),
                 payment_hash = record.payment_hash.map(tracing::field::display),
                 "{}",
-                record.args
+                WithoutSecrets(&record.args)
             )
         };
     }
