@@ -234,16 +234,6 @@ fn pages_name_only_methods_that_exist_and_listsendpays_comes_first() {
 }
 
 #[test]
-fn examples_are_parameters_and_no_options() {
-    // From the first parameter on, the command line knows no option any more.
-    for entry in METHODS {
-        for example in entry.examples {
-            assert!(!example.params.starts_with('-'), "{}", entry.name);
-        }
-    }
-}
-
-#[test]
 fn markup_in_the_words_is_closed() {
     for entry in METHODS {
         let page = manpage::roff(entry);
