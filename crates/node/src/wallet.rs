@@ -248,8 +248,12 @@ impl ChainWallet {
     ) -> Result<Transaction, FundError> {
         let (transaction, ticket) = {
             let mut inner = self.lock();
+            let strangers = strangers(&inner.wallet);
             let mut builder = inner.wallet.build_tx();
-            builder.add_recipient(script, amount).fee_rate(feerate);
+            builder
+                .unspendable(strangers)
+                .add_recipient(script, amount)
+                .fee_rate(feerate);
             let mut psbt = builder.finish()?;
             psbt.sign(&self.master, inner.wallet.secp_ctx())
                 .map_err(|(_, causes)| FundError::Sign(format!("{causes:?}")))?;
@@ -276,8 +280,13 @@ impl ChainWallet {
     pub(crate) fn all_funds(&self, feerate: FeeRate) -> Result<Amount, FundError> {
         let mut inner = self.lock();
         let script = ScriptBuf::new_p2wsh(&WScriptHash::all_zeros());
+        let strangers = strangers(&inner.wallet);
         let mut builder = inner.wallet.build_tx();
-        builder.drain_wallet().drain_to(script).fee_rate(feerate);
+        builder
+            .unspendable(strangers)
+            .drain_wallet()
+            .drain_to(script)
+            .fee_rate(feerate);
         let psbt = builder.finish()?;
         let total = psbt
             .unsigned_tx
@@ -332,6 +341,18 @@ impl ChainWallet {
             })
             .collect()
     }
+}
+
+/// Unconfirmed outputs that somebody else's transaction pays us: it may be replaced, and what
+/// spends them would be lost with it. Our own unconfirmed change is ours to spend.
+fn strangers(wallet: &Wallet) -> Vec<OutPoint> {
+    wallet
+        .list_unspent()
+        .filter(|output| {
+            output.keychain == KeychainKind::External && output.chain_position.is_unconfirmed()
+        })
+        .map(|output| output.outpoint)
+        .collect()
 }
 
 type KvTicket = sendpay_store::Ticket<Result<(), KvError>>;
