@@ -154,6 +154,12 @@ impl Node {
 
     /// Starts the process again, at the same port, and waits until it answers.
     pub fn resume(&mut self) {
+        self.spawn();
+        self.wait_for_socket();
+    }
+
+    /// Starts the process, and waits for nothing.
+    pub fn spawn(&mut self) {
         std::fs::create_dir_all(&self.dir).unwrap();
         let log = std::fs::OpenOptions::new()
             .append(true)
@@ -175,6 +181,10 @@ impl Node {
             .stderr(log)
             .spawn();
         self.process = Some(process.unwrap());
+    }
+
+    /// Waits until the process answers.
+    pub fn wait_for_socket(&mut self) {
         let name = self.name.clone();
         wait_for(&format!("the socket of {name}"), || {
             if let Some(status) = self.process.as_mut().unwrap().try_wait().unwrap() {
@@ -194,6 +204,13 @@ impl Node {
         std::fs::read_to_string(self.dir.join("stderr")).unwrap()
     }
 
+    /// `kill -9` while others look at the node; `kill` cleans up after it.
+    pub fn kill_now(&self) {
+        let process = self.process.as_ref().unwrap();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(process.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
@@ -202,12 +219,21 @@ impl Node {
         }
     }
 
+    /// A panic of one task need not end the process: the log tells.
+    pub fn check_log(&self) {
+        let log = self.log();
+        let panicked: Vec<&str> = log.lines().filter(|l| l.contains("panicked")).collect();
+        assert!(panicked.is_empty(), "{}: {panicked:#?}", self.name);
+    }
+
     /// SIGTERM, and the end.
     pub fn terminate(&mut self) -> std::process::ExitStatus {
         let mut process = self.process.take().unwrap();
         let pid = nix::unistd::Pid::from_raw(i32::try_from(process.id()).unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        wait_for("the end of a process", || process.try_wait().unwrap())
+        let status = wait_for("the end of a process", || process.try_wait().unwrap());
+        self.check_log();
+        status
     }
 
     pub fn client(&self) -> Client {
@@ -301,6 +327,9 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
+        if !std::thread::panicking() {
+            self.check_log();
+        }
     }
 }
 

@@ -7,5 +7,7 @@
 )]
 #![allow(missing_docs, unreachable_pub)]
 
+mod clients;
+mod crash;
 mod harness;
 mod payments;
