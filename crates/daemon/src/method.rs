@@ -25,7 +25,6 @@ use std::future::Future;
 use std::sync::Arc;
 
 use sendpay_node::{Bolt11, decode as decode_bolt11};
-use sendpay_rpc::RpcError;
 use sendpay_rpc::frame::Request;
 use sendpay_rpc::method::check::Check;
 use sendpay_rpc::method::notifications::{Notifications, NotificationsResult};
@@ -33,6 +32,7 @@ use sendpay_rpc::method::stop::{Stop, StopResult};
 use sendpay_rpc::method::{Method, unknown};
 use sendpay_rpc::param::{Mode, ParamSet};
 use sendpay_rpc::value::InvoiceString;
+use sendpay_rpc::{Code, RpcError};
 
 use crate::daemon::Daemon;
 use crate::server::Reply;
@@ -82,7 +82,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
             .await;
             d.stop();
         }
-        "waitsendpay" => answer(&request, reply, |p| waitsendpay::run(d, p)).await,
+        "waitsendpay" => wait(&request, reply, |p| waitsendpay::run(d, p)).await,
         other => reply.error(&unknown(other)),
     }
 }
@@ -98,6 +98,26 @@ where
         Err(error) => Err(error),
     };
     reply.outcome(result);
+}
+
+/// As `answer`, for a method that only waits and changes nothing: it ends when its client is gone,
+/// and with an error when the daemon stops, so that neither has to wait for what may never come.
+async fn wait<M, F>(request: &Request, reply: Reply, run: impl FnOnce(M) -> F)
+where
+    M: Method,
+    F: Future<Output = Result<M::Result, RpcError>>,
+{
+    let params = match M::from_raw(&request.params, Mode::Normal) {
+        Ok(params) => params,
+        Err(error) => return reply.error(&error),
+    };
+    tokio::select! {
+        result = run(params) => reply.outcome(result),
+        () = reply.stopping() => {
+            reply.error(&RpcError::new(Code::Shutdown, "The daemon is shutting down"));
+        }
+        () = reply.client_gone() => tracing::debug!(method = M::NAME, "nobody waits any more"),
+    }
 }
 
 /// Parameters in, a result that is written as it is read.

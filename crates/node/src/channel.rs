@@ -413,15 +413,28 @@ fn type_bits(details: &ChannelDetails) -> Vec<u32> {
     bits.collect()
 }
 
+/// Our balance, with what our pending HTLCs hold, in msat. LDK tells of each side only what it has
+/// above its reserve: nothing as long as it is below. Then the balance is what is left of the
+/// other side's, as both cannot be below at once.
+fn balance_msat(details: &ChannelDetails) -> u64 {
+    let total = details.channel_value_satoshis * 1_000;
+    let reserve = |satoshis: Option<u64>| satoshis.unwrap_or(0) * 1_000;
+    let outgoing = details.pending_outbound_htlcs.iter();
+    let incoming = details.pending_inbound_htlcs.iter();
+    let balance = if details.outbound_capacity_msat > 0 {
+        details.outbound_capacity_msat
+            + reserve(details.unspendable_punishment_reserve)
+            + outgoing.map(|htlc| htlc.amount_msat).sum::<u64>()
+    } else {
+        let theirs = details.inbound_capacity_msat
+            + reserve(Some(details.counterparty.unspendable_punishment_reserve))
+            + incoming.map(|htlc| htlc.amount_msat).sum::<u64>();
+        total.saturating_sub(theirs)
+    };
+    balance.min(total)
+}
+
 fn show(inner: &Inner, details: ChannelDetails) -> Channel {
-    let reserve = details.unspendable_punishment_reserve.unwrap_or(0);
-    let outgoing: u64 = details
-        .pending_outbound_htlcs
-        .iter()
-        .map(|htlc| htlc.amount_msat)
-        .sum();
-    // `outbound_capacity_msat` is our balance less our reserve and less what our HTLCs hold.
-    let to_us = details.outbound_capacity_msat + reserve * 1_000 + outgoing;
     let total_msat = details.channel_value_satoshis * 1_000;
     let config = details.config.unwrap_or_default();
     let type_bits = type_bits(&details);
@@ -448,11 +461,11 @@ fn show(inner: &Inner, details: ChannelDetails) -> Channel {
         short_channel_id: details.short_channel_id,
         alias_local: details.outbound_scid_alias,
         total_msat,
-        to_us_msat: to_us.min(total_msat),
+        to_us_msat: balance_msat(&details),
         spendable_msat: details.outbound_capacity_msat,
         htlc_limit_msat: details.next_outbound_htlc_limit_msat,
         receivable_msat: details.inbound_capacity_msat,
-        our_reserve_sat: reserve,
+        our_reserve_sat: details.unspendable_punishment_reserve.unwrap_or(0),
         their_reserve_sat: details.counterparty.unspendable_punishment_reserve,
         opener_local: details.is_outbound,
         ready: details.is_channel_ready,

@@ -1,6 +1,6 @@
 //! One reply on its way from a method to its connection.
 
-use super::{Phase, STREAM_CHUNK_BYTES, STREAM_CHUNKS_MAX};
+use super::{Phase, STREAM_CHUNK_BYTES, STREAM_CHUNKS_MAX, reached};
 use rpc::Id;
 use rpc::error::{Code, RpcError};
 use sendpay_rpc as rpc;
@@ -145,6 +145,12 @@ impl Reply {
             chunks,
             buffer: rpc::reply::begin_result(&self.id),
         }
+    }
+
+    /// Waits until the daemon is told to stop, for commands that only wait: they answer then, and
+    /// do not use up the grace of those that have work to finish.
+    pub async fn stopping(&self) {
+        reached(&mut self.phase.clone(), Phase::Stopping).await;
     }
 
     /// Waits until the client has gone, for commands that only wait: they may end then.

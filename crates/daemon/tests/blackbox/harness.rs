@@ -170,6 +170,12 @@ impl Node {
 
     /// Starts the process again, at the same port, and waits until it answers.
     pub fn resume(&mut self) {
+        self.spawn();
+        self.wait_for_socket();
+    }
+
+    /// Starts the process, and waits for nothing.
+    pub fn spawn(&mut self) {
         std::fs::create_dir_all(&self.dir).unwrap();
         let log = std::fs::OpenOptions::new()
             .append(true)
@@ -191,6 +197,10 @@ impl Node {
             .stderr(log)
             .spawn();
         self.process = Some(process.unwrap());
+    }
+
+    /// Waits until the process answers.
+    pub fn wait_for_socket(&mut self) {
         let name = self.name.clone();
         wait_for(&format!("the socket of {name}"), || {
             if let Some(status) = self.process.as_mut().unwrap().try_wait().unwrap() {
@@ -227,6 +237,13 @@ impl Node {
         assert!(panicked.is_empty(), "{}: {panicked:#?}", self.name);
     }
 
+    /// `kill -9` while others look at the node; `kill` cleans up after it.
+    pub fn kill_now(&self) {
+        let process = self.process.as_ref().unwrap();
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(process.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
@@ -240,7 +257,9 @@ impl Node {
         let mut process = self.process.take().unwrap();
         let pid = nix::unistd::Pid::from_raw(i32::try_from(process.id()).unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-        wait_for("the end of a process", || process.try_wait().unwrap())
+        let status = wait_for("the end of a process", || process.try_wait().unwrap());
+        self.assert_no_panic();
+        status
     }
 
     pub fn client(&self) -> Client {

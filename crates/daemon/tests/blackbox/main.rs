@@ -8,6 +8,8 @@
 // The harness is shared with the benches; neither uses all of it.
 #![allow(missing_docs, unreachable_pub, dead_code)]
 
+mod clients;
+mod crash;
 mod failures;
 mod harness;
 mod holds;
