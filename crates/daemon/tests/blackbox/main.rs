@@ -13,4 +13,5 @@ mod harness;
 mod holds;
 mod openings;
 mod payments;
+mod pays;
 mod reorganisation;

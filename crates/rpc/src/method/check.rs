@@ -36,7 +36,7 @@ impl Method for Check {
         &[(Code::MethodNotFound, "There is no such method.")];
     const SEE_ALSO: &'static [&'static str] = &["help"];
     const EXAMPLES: &'static [Example] = &[Example {
-        params: "-k command_to_check=listsendpays status=failed",
+        params: "command_to_check=listsendpays status=failed",
         shows: "Whether *status* may be `failed`.",
     }];
 }

@@ -27,8 +27,8 @@ params! {
         optional feerate: PlainText,
         /// Whether others are told of the channel.
         default(true) announce: bool,
-        /// How many confirmations the spent outputs need; change of our own needs none. Anything
-        /// but 1 is refused.
+        /// How many confirmations the spent outputs need. Anything but 1 is refused, and it does not
+        /// bind yet: outputs without a confirmation are spent too.
         default(MINCONF) minconf: u32,
         /// How much of it to give to the other end. This is a present.
         optional push_msat: Msat,

@@ -31,8 +31,8 @@ params! {
         optional fromid: NodeId,
         /// Read for compatibility, and ignored.
         optional fuzzpercent: Millionths,
-        /// Channels (`103x1x0/1`) and nodes that the route may not use. A channel of other nodes is
-        /// left out in both directions.
+        /// Channels (`103x1x0/1`) and nodes that the route may not use. A channel is left out in
+        /// both directions.
         optional exclude: Excludes,
         /// How many channels the route may have. Never more than 27.
         default(MAXHOPS) maxhops: u32,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 params! {
     /// Gives a new on-chain address of this node's wallet. What arrives there can be used to open
-    /// channels once it is confirmed.
+    /// channels.
     ///
     /// The wallet makes version 0 witness addresses (BIP 84) only, so far: of Core Lightning's kinds
     /// `p2tr` and `all` are refused, and the default is `bech32`.

@@ -130,7 +130,7 @@ impl Method for Pay {
     ];
     const SEE_ALSO: &'static [&'static str] = &["listpays", "listsendpays", "decode", "sendpay"];
     const EXAMPLES: &'static [Example] = &[Example {
-        params: "-k bolt11=lnbcrt1… maxfee=1000msat",
+        params: "bolt11=lnbcrt1… maxfee=1000msat",
         shows: "Pays an invoice for at most 1000 msat of fees.",
     }];
 }

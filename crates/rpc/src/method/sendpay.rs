@@ -129,7 +129,7 @@ impl Method for SendPay {
     const SEE_ALSO: &'static [&'static str] =
         &["waitsendpay", "listsendpays", "getroute", "pay", "delpay"];
     const EXAMPLES: &'static [Example] = &[Example {
-        params: "-k route='[{\"id\":\"02…\",\"channel\":\"103x1x0\",\"amount_msat\":1000,\
+        params: "route='[{\"id\":\"02…\",\"channel\":\"103x1x0\",\"amount_msat\":1000,\
                  \"delay\":42}]' payment_hash=… payment_secret=…",
         shows: "Sends 1000 msat to a neighbour.",
     }];
