@@ -6,11 +6,11 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use sendpay_chain::client::{Auth, ChainClient, ChainConfig};
 use sendpay_chain::regtest::Regtest;
 use sendpay_rpc::method::getinfo::GetInfo;
@@ -144,10 +144,28 @@ impl Member {
     }
 }
 
-/// Writes a node's configuration, with a port that the system chooses now and that it keeps.
+/// Where the nodes' ports are: below those that systems give to outgoing connections (Linux from
+/// 32768, others from 49152), one of which may have the port while its node is away.
+const PORTS: Range<u16> = 15_000..32_000;
+
+/// Tries to find a free one.
+const PORT_TRIES: usize = 100;
+
+fn free_port() -> Result<SocketAddr> {
+    for _ in 0..PORT_TRIES {
+        let mut random = [0; 2];
+        getrandom::fill(&mut random).context("no randomness for a port")?;
+        let port = PORTS.start + u16::from_be_bytes(random) % (PORTS.end - PORTS.start);
+        if let Ok(free) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return free.local_addr().context("cannot find a free port");
+        }
+    }
+    bail!("no free port from {} to {}", PORTS.start, PORTS.end)
+}
+
+/// Writes a node's configuration, with a port that is free now and that it keeps.
 fn configure(file: &Path, name: &str, color: &str, chain: &Path) -> Result<()> {
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
-    let listen = free.context("cannot find a free port")?;
+    let listen = free_port()?;
     let chain = chain
         .to_str()
         .context("the directory's name is not UTF-8, which the configuration file needs")?;
