@@ -12,7 +12,7 @@
 //! `SENDPAY_CRASH_ROUNDS` makes it run for hours.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -94,7 +94,7 @@ struct Sender {
     balance_msat: u64,
 }
 
-fn connect(socket: &PathBuf) -> Option<Client> {
+fn connect(socket: &Path) -> Option<Client> {
     let mut client = Client::connect(socket).ok()?;
     client.set_timeout(Some(PATIENCE)).unwrap();
     Some(client)
