@@ -7,6 +7,7 @@
 )]
 #![allow(missing_docs, unreachable_pub)]
 
+mod bad_input;
 mod failures;
 mod harness;
 mod holds;
