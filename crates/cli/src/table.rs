@@ -31,6 +31,7 @@ const DISPENSABLE: &[&str] = &[
     "amount_sent_msat",
     "code",
     "message",
+    "failcodename",
     "erring_channel",
     "groupid",
     "cltv_expiry",

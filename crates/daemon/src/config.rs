@@ -68,7 +68,7 @@ impl fmt::Display for Network {
 }
 
 /// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// What needs somebody's attention.
@@ -130,6 +130,9 @@ pub struct Raw {
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawChain {
+    /// The directory of an embedded chain, whose address and cookie are found there. Not together
+    /// with any other key of `[chain]`. Default: `DIR/chain`, if it is there.
+    embedded_dir: Option<PathBuf>,
     /// Where the RPC is, as `host:port`. Default: bitcoind's port on this machine.
     rpc_address: Option<String>,
     /// The cookie file to log in with. Not together with user and password.
@@ -156,6 +159,8 @@ struct RawLog {
 pub enum ChainAuth {
     /// With the cookie in this file, read at each start.
     CookieFile(PathBuf),
+    /// As the embedded chain in this directory says, of which the address comes too.
+    Embedded(PathBuf),
     /// With a name and a password.
     UserPassword {
         /// The name.
@@ -172,6 +177,7 @@ impl fmt::Debug for ChainAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ChainAuth::CookieFile(path) => f.debug_tuple("CookieFile").field(path).finish(),
+            ChainAuth::Embedded(dir) => f.debug_tuple("Embedded").field(dir).finish(),
             ChainAuth::UserPassword { user, .. } => f
                 .debug_struct("UserPassword")
                 .field("user", user)
@@ -392,6 +398,22 @@ impl RawChain {
             key,
             problem: problem.to_owned(),
         };
+        if let Some(dir) = self.embedded_dir {
+            let others = [
+                self.rpc_address.is_some(),
+                self.cookie_file.is_some(),
+                self.user.is_some(),
+                self.password.is_some(),
+            ];
+            if others.contains(&true) {
+                let problem = "cannot be given together with other keys of chain";
+                return Err(wrong("chain.embedded_dir", problem));
+            }
+            return Ok(ChainConfig {
+                rpc_address: None,
+                auth: ChainAuth::Embedded(dir),
+            });
+        }
         let auth = match (self.cookie_file, self.user, self.password) {
             (None, None, None) => ChainAuth::Unset,
             (Some(path), None, None) => ChainAuth::CookieFile(path),

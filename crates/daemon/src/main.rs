@@ -54,6 +54,9 @@ enum Command {
         /// Print alice's listsendpays as JSON and end
         #[arg(long)]
         exit: bool,
+        /// How much goes into DIR/demo.log
+        #[arg(long, value_enum, default_value_t, value_name = "LEVEL")]
+        log_level: config::LogLevel,
     },
 }
 
@@ -82,12 +85,16 @@ async fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         None => node(arguments.node).await,
         Some(Command::Regtest { dir, listen }) => regtest(dir, listen).await,
-        Some(Command::Demo { dir, exit }) => {
+        Some(Command::Demo {
+            dir,
+            exit,
+            log_level,
+        }) => {
             let dir = match dir {
                 Some(dir) => dir,
                 None => default_dir()?.join("demo"),
             };
-            demo::run(&dir, exit, interrupted()?).await
+            demo::run(&dir, exit, log_level, interrupted()?).await
         }
     }
 }

@@ -154,29 +154,38 @@ pub fn make_private_dir(dir: &Path) -> Result<()> {
 /// Where the chain is: as configured, else the embedded chain of the same directory, else
 /// bitcoind's usual place.
 fn chain_config(config: &Config, network: bitcoin::Network) -> Result<ChainConfig> {
+    let own = || config.dir.join(CHAIN_DIR);
+    let embedded = match &config.chain.auth {
+        ChainAuth::Embedded(dir) => Some(dir.clone()),
+        ChainAuth::Unset if config.chain.rpc_address.is_none() => {
+            Some(own()).filter(|dir| dir.is_dir())
+        }
+        _ => None,
+    };
+    if let Some(dir) = embedded {
+        let located = Regtest::locate(&dir).with_context(|| {
+            let dir = dir.parent().unwrap_or(&dir).display();
+            format!("cannot find the embedded chain; start it with `sendpayd regtest --dir {dir}`")
+        })?;
+        return Ok(ChainConfig {
+            rpc_address: located.rpc_address.to_string(),
+            auth: Auth::CookieFile(located.cookie_file),
+            network,
+        });
+    }
+    let usual = || format!("127.0.0.1:{}", config.network.bitcoind_port());
+    let rpc_address = config.chain.rpc_address.clone().unwrap_or_else(usual);
     let auth = match &config.chain.auth {
         ChainAuth::CookieFile(path) => Some(Auth::CookieFile(path.clone())),
         ChainAuth::UserPassword { user, password } => {
             Some(Auth::UserPass(user.clone(), password.clone()))
         }
-        ChainAuth::Unset => None,
+        ChainAuth::Embedded(_) | ChainAuth::Unset => None,
     };
-    let usual = || format!("127.0.0.1:{}", config.network.bitcoind_port());
     if let Some(auth) = auth {
-        let rpc_address = config.chain.rpc_address.clone().unwrap_or_else(usual);
         return Ok(ChainConfig {
             rpc_address,
             auth,
-            network,
-        });
-    }
-    let embedded = config.dir.join(CHAIN_DIR);
-    if config.chain.rpc_address.is_none() && embedded.is_dir() {
-        let located = Regtest::locate(&embedded)
-            .context("cannot find the embedded chain; is `sendpayd regtest` running?")?;
-        return Ok(ChainConfig {
-            rpc_address: located.rpc_address.to_string(),
-            auth: Auth::CookieFile(located.cookie_file),
             network,
         });
     }
@@ -187,7 +196,6 @@ fn chain_config(config: &Config, network: bitcoin::Network) -> Result<ChainConfi
             Network::Bitcoin => PathBuf::from(".cookie"),
             other => Path::new(other.as_str()).join(".cookie"),
         });
-    let rpc_address = config.chain.rpc_address.clone().unwrap_or_else(usual);
     Ok(ChainConfig {
         rpc_address,
         auth: Auth::CookieFile(cookie),

@@ -45,6 +45,24 @@ fn without_a_file_everything_has_a_default() {
 }
 
 #[test]
+fn an_embedded_chain_says_by_itself_where_it_is() {
+    let file = "[chain]\nembedded_dir = \"/chains/one\"\n";
+    let config = load(file, &[]).unwrap();
+    let expected = ChainAuth::Embedded("/chains/one".into());
+    assert_eq!(config.chain.auth, expected);
+    let refused = "configuration: chain.embedded_dir: cannot be given together with other keys of \
+                   chain";
+    for set in [
+        "chain.rpc_address=127.0.0.1:1",
+        "chain.cookie_file=/c",
+        "chain.user=u",
+        "chain.password=p",
+    ] {
+        assert_eq!(load(file, &[set]).unwrap_err(), refused, "{set}");
+    }
+}
+
+#[test]
 fn set_goes_over_the_file() {
     let file = "network = \"signet\"\namounts = \"msat-strings\"\n[chain]\nuser = \"u\"\npassword = \"p\"\n";
     let config = load(file, &[]).unwrap();

@@ -1,9 +1,9 @@
 //! `listpays`: the parts of one try at a hash, summed up. Filters apply to whole groups, and a
 //! page never cuts one.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Statement};
 
-use crate::read::{Position, first_position};
+use crate::read::{Position, failed_index, first_position};
 use crate::row::{COLUMNS, decode_payment, sql};
 use crate::{
     Cursor, Ledger, Msat, NodeId, Order, Payment, PaymentHash, Preimage, ReadError, Status,
@@ -110,6 +110,11 @@ fn scan(
     visit: &mut dyn FnMut(&Group),
 ) -> Result<Scanned, ReadError> {
     let mut heads = connection.prepare_cached(&heads_statement(filter, position))?;
+    // Held for the whole page: fetched from the cache anew, SQLite would parse it for each group.
+    let mut parts = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM payment WHERE payment_hash = ?1 AND groupid = ?2
+         ORDER BY +created_index"
+    ))?;
     let from = sql(position.number());
     let mut rows = match filter.payment_hash {
         Some(hash) => heads.query((from, hash.as_bytes()))?,
@@ -130,7 +135,7 @@ fn scan(
             Position::NeverUpdated(_) => Position::NeverUpdated(number),
             Position::Updated(_) => Position::Updated(number),
         };
-        let group = sum_up(connection, PaymentHash(row.get(1)?), row.get(2)?)?;
+        let group = sum_up(&mut parts, PaymentHash(row.get(1)?), row.get(2)?)?;
         if let Some(group) = group
             && filter.status.is_none_or(|status| status == group.status)
         {
@@ -156,6 +161,7 @@ pub(crate) fn heads_statement(filter: &GroupFilter, position: Position) -> Strin
         Some(Status::Failed) => "AND head.status = 2",
         Some(Status::Pending | Status::Complete) | None => "",
     };
+    let index = failed_index(filter.status, position);
     match (position, filter.status) {
         (Position::Created(_), Some(Status::Pending)) => format!(
             "SELECT (SELECT min(created_index) {others}) AS first, payment_hash, groupid
@@ -176,7 +182,7 @@ pub(crate) fn heads_statement(filter: &GroupFilter, position: Position) -> Strin
              ORDER BY head.created_index"
         ),
         (Position::Updated(_), _) => format!(
-            "SELECT updated_index, payment_hash, groupid FROM payment AS head
+            "SELECT updated_index, payment_hash, groupid FROM payment AS head {index}
              WHERE head.updated_index > ?1 {failed}
                  AND NOT EXISTS (SELECT 1 {others} AND other.updated_index > head.updated_index)
              ORDER BY head.updated_index"
@@ -206,15 +212,11 @@ fn heads_of_hash(position: Position) -> &'static str {
 
 /// Reads the parts of a group one by one, in the order of creation. `None` if it has none.
 fn sum_up(
-    connection: &Connection,
+    parts: &mut Statement<'_>,
     payment_hash: PaymentHash,
     groupid: i64,
 ) -> Result<Option<Group>, ReadError> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM payment WHERE payment_hash = ?1 AND groupid = ?2
-         ORDER BY +created_index"
-    ))?;
-    let mut rows = statement.query((payment_hash.as_bytes(), groupid))?;
+    let mut rows = parts.query((payment_hash.as_bytes(), groupid))?;
     let mut group = None;
     while let Some(row) = rows.next()? {
         let part = decode_payment(row)?;

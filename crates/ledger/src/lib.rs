@@ -29,6 +29,8 @@ mod invoice_book;
 mod ledger;
 mod number;
 mod payment;
+#[cfg(test)]
+mod plan;
 mod read;
 mod repeat;
 mod route;

@@ -349,6 +349,7 @@ pub(crate) fn page_statement(filter: &Filter, position: Position) -> String {
         (None, Position::NeverUpdated(_)) => "AND status = 0".to_owned(),
         (None, _) => String::new(),
     };
+    let index = failed_index(filter.status, position);
     let (condition, order) = match position {
         Position::Created(_) => ("created_index > ?1", "created_index"),
         Position::NeverUpdated(_) => (
@@ -359,7 +360,8 @@ pub(crate) fn page_statement(filter: &Filter, position: Position) -> String {
     };
     match filter.payment_hash {
         None => format!(
-            "SELECT {COLUMNS} FROM payment WHERE {condition} {status} ORDER BY {order} LIMIT ?2"
+            "SELECT {COLUMNS} FROM payment {index} WHERE {condition} {status}
+             ORDER BY {order} LIMIT ?2"
         ),
         // The plus signs keep SQLite from walking all records in order instead.
         Some(_) => format!(
@@ -368,5 +370,14 @@ pub(crate) fn page_statement(filter: &Filter, position: Position) -> String {
                  WHERE payment_hash = ?3 AND +{condition} {status} ORDER BY +{order} LIMIT ?2)
              ORDER BY +{order}"
         ),
+    }
+}
+
+/// Failed records by `updated_index` have an index that SQLite does not choose by itself: it would
+/// rather sort all failed ones.
+pub(crate) fn failed_index(status: Option<Status>, position: Position) -> &'static str {
+    match (status, position) {
+        (Some(Status::Failed), Position::Updated(_)) => "INDEXED BY payment_failed_updated",
+        _ => "",
     }
 }

@@ -27,6 +27,8 @@ use tempfile::TempDir;
 #[derive(Clone, Debug)]
 enum Step {
     Begin(NewPayment),
+    /// A payment in three parts.
+    Parts(NewPayment),
     /// LDK says that a record is paid: any there ever was, by its place among them.
     Complete(prop::sample::Index),
     /// With a preimage of another hash.
@@ -132,7 +134,8 @@ fn step() -> impl Strategy<Value = Step> {
     let part = prop::option::of((0..4u64, 0..4u64));
     prop_oneof![
         10 => new_payment().prop_map(Step::Begin),
-        3 => any::<prop::sample::Index>().prop_map(Step::Complete),
+        3 => new_payment().prop_map(Step::Parts),
+        5 => any::<prop::sample::Index>().prop_map(Step::Complete),
         1 => any::<prop::sample::Index>().prop_map(Step::CompleteWithoutProof),
         6 => (any::<prop::sample::Index>(), any::<bool>(), failure())
             .prop_map(|(which, with_hash, failure)| Step::Fail(which, with_hash, failure)),
@@ -188,6 +191,18 @@ impl World {
         let now_ms = self.now_ms;
         match step {
             Step::Begin(new) => self.begin(new),
+            Step::Parts(new) => {
+                let groupid = new.groupid.or(Some(self.model.judge(&new).0));
+                for partid in 1..=3 {
+                    self.begin(NewPayment {
+                        groupid,
+                        partid,
+                        amount_msat: Msat::new(1000).unwrap(),
+                        total_msat: Msat::new(3000),
+                        ..new.clone()
+                    });
+                }
+            }
             Step::Complete(which) => {
                 if let Some((number, id, index)) = self.pick(which) {
                     let answer = self
@@ -495,7 +510,7 @@ proptest! {
         cases: std::env::var("PROPTEST_CASES")
             .ok()
             .and_then(|cases| cases.parse().ok())
-            .unwrap_or(96),
+            .unwrap_or(64),
         max_shrink_iters: 2000,
         ..ProptestConfig::default()
     })]

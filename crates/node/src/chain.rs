@@ -14,7 +14,7 @@ use lightning_block_sync::init::{synchronize_listeners, validate_best_block_head
 use lightning_block_sync::poll::{ChainPoller, ValidatedBlockHeader};
 use lightning_block_sync::{BlockSourceError, HeaderCache, SpvClient};
 use sendpay_chain::client::ChainClient;
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 
 use crate::ldk::{ChainMonitor, ChannelManager, ChannelMonitor, Sweeper};
 use crate::logger::NodeLogger;
@@ -57,32 +57,38 @@ pub(crate) struct Listeners {
     pub(crate) wallet: SharedWallet,
     /// Bumped to the new height after all have heard of a block.
     pub(crate) height: watch::Sender<u32>,
+    /// Taken to change the height; see `Inner::height_fixed`.
+    pub(crate) height_fixed: Arc<RwLock<()>>,
 }
 
 impl Listeners {
-    fn each(&self, tell: impl Fn(&dyn Listen)) {
+    fn each(&self, height: u32, tell: impl Fn(&dyn Listen)) {
+        // LDK's interface is not async, and those who hold it wait for one commit at most.
+        let _changing = tokio::task::block_in_place(|| self.height_fixed.blocking_write());
         // Monitors first: the manager may ask them about what is on chain.
         tell(&*self.monitor);
         tell(&*self.manager);
         tell(&*self.sweeper);
         tell(&*self.wallet);
+        self.height.send_replace(height);
     }
 }
 
 impl Listen for Listeners {
     fn filtered_block_connected(&self, header: &Header, data: &TransactionData, height: u32) {
-        self.each(|listener| listener.filtered_block_connected(header, data, height));
-        self.height.send_replace(height);
+        self.each(height, |listener| {
+            listener.filtered_block_connected(header, data, height)
+        });
     }
 
     fn block_connected(&self, block: &Block, height: u32) {
-        self.each(|listener| listener.block_connected(block, height));
-        self.height.send_replace(height);
+        self.each(height, |listener| listener.block_connected(block, height));
     }
 
     fn blocks_disconnected(&self, fork_point: BlockLocator) {
-        self.each(|listener| listener.blocks_disconnected(fork_point));
-        self.height.send_replace(fork_point.height);
+        self.each(fork_point.height, |listener| {
+            listener.blocks_disconnected(fork_point)
+        });
     }
 }
 

@@ -323,6 +323,47 @@ pub(crate) fn pending(
     drop(opening.done.send(result));
 }
 
+/// What a crash leaves of openings: a funding transaction whose channel is kept may not have been
+/// sent, and is sent again; one whose channel was never kept must never be sent, as nobody has
+/// signed a way back, so its coins are free again. To be called before new openings; nothing but
+/// openings makes transactions in the wallet.
+pub(crate) async fn review_openings(inner: &Inner) {
+    let channels = inner.manager.list_channels();
+    let of_channels: Vec<OutPoint> = channels
+        .iter()
+        .filter_map(|channel| channel.funding_txo)
+        .map(|funding| funding.into_bitcoin_outpoint())
+        .collect();
+    let of_monitors: Vec<OutPoint> = inner
+        .monitor
+        .list_monitors()
+        .into_iter()
+        .filter_map(|id| Some(inner.monitor.get_monitor(id).ok()?.get_funding_txo()))
+        .map(|funding| funding.into_bitcoin_outpoint())
+        .collect();
+    let funds = |fundings: &[OutPoint], txid| fundings.iter().any(|funding| funding.txid == txid);
+    let mut unsent = Vec::new();
+    for transaction in inner.wallet.unconfirmed() {
+        let txid = transaction.compute_txid();
+        if funds(&of_channels, txid) {
+            unsent.push(transaction);
+        } else if !funds(&of_monitors, txid) {
+            tracing::warn!(%txid, "a channel was not opened before a crash; its coins are free again");
+            inner.wallet.forget(txid);
+        }
+    }
+    if unsent.is_empty() {
+        return;
+    }
+    tracing::info!(
+        transactions = unsent.len(),
+        "sending unconfirmed funding again"
+    );
+    if let Err(cause) = inner.chain.broadcast_package(&unsent).await {
+        tracing::warn!(%cause, "funding was not sent");
+    }
+}
+
 /// A channel ended; if it was still opening, whoever waits is told.
 pub(crate) fn closed(inner: &Inner, channel_id: ChannelId, user_channel_id: u128, why: String) {
     tracing::warn!(%channel_id, %why, "channel closed");

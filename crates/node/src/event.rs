@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bitcoin::Amount;
 use lightning::events::{Event, HTLCHandlingFailureType, ReplayEvent};
 
-use crate::payment::PathFailed;
+use crate::failure::PathFailed;
 use crate::{Inner, channel};
 
 /// Handles one event. Asks for a replay only where money would be lost without it.

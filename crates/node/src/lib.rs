@@ -5,27 +5,31 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `start.rs` | the start, as a list of named steps, and the stop |
+//! | `start.rs` | the start, as a list of named steps, and the stop; `load.rs` reads what was stored, `background.rs` is what runs then |
 //! | `payment.rs` | a payment's way out and its way back; `pay.rs` is a loop above it |
 //! | `invoice.rs` | receiving: claim, hold, fail back |
-//! | `event.rs` | LDK's events, one line each |
+//! | `event.rs` | LDK's events, one line each; `failure.rs` reads why a payment failed |
 //! | `route.rs` | CLN's hops and LDK's path; `getroute.rs` finds them |
 //! | `channel.rs`, `peer.rs`, `wallet.rs`, `keys.rs`, `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
 
+mod background;
 mod bolt11;
 mod chain;
 mod channel;
 mod clock;
 mod event;
+mod failure;
 mod getroute;
 mod invoice;
 mod keys;
 mod ldk;
+mod load;
 mod logger;
 mod pay;
 mod payment;
 mod peer;
+mod redact;
 mod route;
 mod start;
 mod store;
@@ -45,11 +49,12 @@ use lightning::ln::msgs::SocketAddress;
 use lightning::util::config::UserConfig;
 use sendpay_chain::client::{ChainClient, Fees};
 use sendpay_ledger::{Begun, Failure, Invoice, Ledger, NodeId, PaymentHash, Preimage, Store};
-use tokio::sync::{Mutex as AsyncMutex, watch};
+use tokio::sync::{Mutex as AsyncMutex, RwLock as AsyncRwLock, watch};
 use tokio::task::JoinSet;
 
 pub use bolt11::{Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode};
 pub use channel::{Channel, Htlc, OpenChannel, OpenError, OpenedChannel};
+pub use failure::code;
 pub use getroute::{GetRoute, GetRouteError};
 pub use invoice::{
     CLTV_MAX, CLTV_MIN, CancelHeldError, HOLD_CLTV_DEFAULT, NewBolt11, NewInvoiceError,
@@ -57,7 +62,7 @@ pub use invoice::{
 };
 pub use keys::{SEED_FILE, SeedError};
 pub use pay::{PaidInvoice, Pay, PayError};
-pub use payment::{FirstHopError, SendPay, SendPayError, StartCheckError, code};
+pub use payment::{FirstHopError, SendPay, SendPayError, StartCheckError};
 pub use peer::{ConnectError, Peer};
 pub use route::{FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, direction, scid_text};
 pub use start::StartError;
@@ -111,6 +116,9 @@ pub(crate) struct Inner {
     pub(crate) sweeper: Arc<ldk::Sweeper>,
     pub(crate) listening: Option<SocketAddr>,
     pub(crate) height: watch::Receiver<u32>,
+    /// Held by a send from the look at the height to LDK's own, so that the `cltv_expiry` in the
+    /// record is the one in the HTLC.
+    pub(crate) height_fixed: Arc<AsyncRwLock<()>>,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) failures: Mutex<HashMap<LdkPaymentId, Failure>>,
     pub(crate) openings: Mutex<HashMap<u128, channel::Opening>>,

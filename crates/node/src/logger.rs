@@ -13,6 +13,8 @@ use bitcoin::secp256k1::PublicKey;
 use lightning::ln::channelmanager::PaymentId;
 use lightning::util::logger::{Level, Logger, Record};
 
+use crate::redact::WithoutSecrets;
+
 /// Codes kept for events that have not come yet. Each is taken by its event at once, so more than
 /// the HTLCs that can be in flight (483 a channel) means that LDK logs codes without events.
 const CODES_MAX: usize = 10_000;
@@ -77,7 +79,7 @@ fn pass_on(record: &Record) {
                 channel = record.channel_id.map(tracing::field::display),
                 payment_hash = record.payment_hash.map(tracing::field::display),
                 "{}",
-                record.args
+                WithoutSecrets(&record.args)
             )
         };
     }
@@ -106,7 +108,7 @@ fn read_onion_failure(line: &str) -> Option<OnionFailure> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
 
     const NODE: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";

@@ -23,6 +23,9 @@ use thiserror::Error;
 use crate::clock::unix_seconds;
 use crate::keys::Seed;
 
+/// Blocks after which a coinbase can be spent, by consensus.
+const COINBASE_MATURITY: u32 = bitcoin::blockdata::constants::COINBASE_MATURITY;
+
 const PRIMARY: &str = "sendpay";
 const SECONDARY: &str = "wallet";
 
@@ -84,6 +87,8 @@ pub struct Coin {
     pub address: Option<Address>,
     /// Height of its block; None while unconfirmed.
     pub height: Option<u32>,
+    /// From a coinbase that is not deep enough to be spent.
+    pub immature: bool,
 }
 
 struct Inner {
@@ -152,9 +157,7 @@ impl ChainWallet {
         {
             this.fold(changes, keys).await?;
         }
-        let mut inner = this.lock();
-        let ticket = this.keep(&mut inner);
-        drop(inner);
+        let ticket = this.keep(&mut this.lock());
         settle(ticket).await.map_err(WalletError::Store)?;
         Ok(this)
     }
@@ -245,8 +248,12 @@ impl ChainWallet {
     ) -> Result<Transaction, FundError> {
         let (transaction, ticket) = {
             let mut inner = self.lock();
+            let strangers = strangers(&inner.wallet);
             let mut builder = inner.wallet.build_tx();
-            builder.add_recipient(script, amount).fee_rate(feerate);
+            builder
+                .unspendable(strangers)
+                .add_recipient(script, amount)
+                .fee_rate(feerate);
             let mut psbt = builder.finish()?;
             psbt.sign(&self.master, inner.wallet.secp_ctx())
                 .map_err(|(_, causes)| FundError::Sign(format!("{causes:?}")))?;
@@ -273,8 +280,13 @@ impl ChainWallet {
     pub(crate) fn all_funds(&self, feerate: FeeRate) -> Result<Amount, FundError> {
         let mut inner = self.lock();
         let script = ScriptBuf::new_p2wsh(&WScriptHash::all_zeros());
+        let strangers = strangers(&inner.wallet);
         let mut builder = inner.wallet.build_tx();
-        builder.drain_wallet().drain_to(script).fee_rate(feerate);
+        builder
+            .unspendable(strangers)
+            .drain_wallet()
+            .drain_to(script)
+            .fee_rate(feerate);
         let psbt = builder.finish()?;
         let total = psbt
             .unsigned_tx
@@ -291,21 +303,56 @@ impl ChainWallet {
         drop(self.keep(&mut inner));
     }
 
-    /// Every unspent output.
-    pub(crate) fn coins(&self) -> Vec<Coin> {
+    /// Our own transactions that are in no block.
+    pub(crate) fn unconfirmed(&self) -> Vec<Transaction> {
         let inner = self.lock();
         inner
             .wallet
+            .transactions()
+            .filter(|found| !found.chain_position.is_confirmed())
+            .map(|found| found.tx_node.tx.as_ref().clone())
+            .collect()
+    }
+
+    /// Every unspent output.
+    pub(crate) fn coins(&self) -> Vec<Coin> {
+        let inner = self.lock();
+        let next = inner.wallet.latest_checkpoint().height().saturating_add(1);
+        let immature = |txid: Txid, height: Option<u32>| {
+            height.is_some_and(|height| height.saturating_add(COINBASE_MATURITY) > next)
+                && inner
+                    .wallet
+                    .get_tx(txid)
+                    .is_some_and(|found| found.tx_node.tx.is_coinbase())
+        };
+        inner
+            .wallet
             .list_unspent()
-            .map(|output| Coin {
-                outpoint: output.outpoint,
-                amount: output.txout.value,
-                address: Address::from_script(&output.txout.script_pubkey, self.network).ok(),
-                script: output.txout.script_pubkey,
-                height: output.chain_position.confirmation_height_upper_bound(),
+            .map(|output| {
+                let height = output.chain_position.confirmation_height_upper_bound();
+                Coin {
+                    outpoint: output.outpoint,
+                    amount: output.txout.value,
+                    address: Address::from_script(&output.txout.script_pubkey, self.network).ok(),
+                    script: output.txout.script_pubkey,
+                    height,
+                    immature: immature(output.outpoint.txid, height),
+                }
             })
             .collect()
     }
+}
+
+/// Unconfirmed outputs that somebody else's transaction pays us: it may be replaced, and what
+/// spends them would be lost with it. Our own unconfirmed change is ours to spend.
+fn strangers(wallet: &Wallet) -> Vec<OutPoint> {
+    wallet
+        .list_unspent()
+        .filter(|output| {
+            output.keychain == KeychainKind::External && output.chain_position.is_unconfirmed()
+        })
+        .map(|output| output.outpoint)
+        .collect()
 }
 
 type KvTicket = sendpay_store::Ticket<Result<(), KvError>>;
@@ -376,18 +423,14 @@ impl Listen for ChainWallet {
 }
 
 impl ChangeDestinationSource for ChainWallet {
-    fn get_change_destination_script<'a>(
-        &'a self,
-    ) -> impl Future<Output = Result<ScriptBuf, ()>> + Send + 'a {
-        async move {
-            let (script, ticket) = {
-                let mut inner = self.lock();
-                let address = inner.wallet.reveal_next_address(KeychainKind::Internal);
-                (address.script_pubkey(), self.keep(&mut inner))
-            };
-            settle(ticket).await.map_err(|_| ())?;
-            Ok(script)
-        }
+    async fn get_change_destination_script(&self) -> Result<ScriptBuf, ()> {
+        let (script, ticket) = {
+            let mut inner = self.lock();
+            let address = inner.wallet.reveal_next_address(KeychainKind::Internal);
+            (address.script_pubkey(), self.keep(&mut inner))
+        };
+        settle(ticket).await.map_err(|_| ())?;
+        Ok(script)
     }
 }
 

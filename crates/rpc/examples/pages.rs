@@ -1,5 +1,5 @@
-//! Writes the manual pages and the shell completion into a folder: `cargo run -p sendpay-rpc
-//! --example pages -- target/share`.
+//! Writes the manual pages and the shell completion into a folder. Those in `docs` are made so:
+//! `cargo run -p sendpay-rpc --example pages -- docs`.
 
 use sendpay_rpc::{completion, manpage};
 use std::path::PathBuf;

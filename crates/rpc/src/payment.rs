@@ -50,13 +50,14 @@ pub struct Payment {
     /// The bolt11 invoice given to *pay* or *sendpay*, in lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bolt11: Option<String>,
-    /// The bolt12 invoice given to *pay* or *sendpay*, in lower case.
+    /// The bolt12 invoice given to *sendpay*, in lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bolt12: Option<String>,
     /// The description given to *pay* or *sendpay*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The failure as it came, if nobody could decode it.
+    /// The failure as it came, if nobody could decode it. This daemon does not learn it, so it
+    /// leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub erroronion: Option<HexBytes>,
     /// The block height from which we can take the first HTLC back. It is not a height by which
@@ -95,10 +96,10 @@ pub struct Failure {
     /// The direction through erring_channel, 0 or 1. There if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub erring_direction: Option<u8>,
-    /// The failure message as it came, in hex. There if it is known.
+    /// The failure message as it came, in hex. This daemon does not learn it, so it leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw_message: Option<HexBytes>,
-    /// The reason in words, for people. There if status is *failed* and it is known.
+    /// The reason in words, for people. There if status is *failed*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

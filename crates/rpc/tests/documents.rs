@@ -173,6 +173,17 @@ fn every_member_of_every_result_is_described_and_none_may_be_null() {
 }
 
 #[test]
+fn the_message_of_sendpay_is_described_as_its_own() {
+    let schema = sendpay_rpc::method::find("sendpay")
+        .unwrap()
+        .result_schema();
+    let message = &schema["properties"]["message"];
+    let described = message["description"].as_str().unwrap();
+    assert!(described.starts_with("What to do next."), "{described}");
+    assert_eq!(message["type"], "string");
+}
+
+#[test]
 fn the_schema_says_which_members_are_always_there() {
     let entry = sendpay_rpc::method::find("listsendpays").unwrap();
     let schema = entry.result_schema();
@@ -256,4 +267,27 @@ fn completion_knows_every_method_and_bash_can_read_it() {
         .status()
         .unwrap();
     assert!(status.success());
+}
+
+#[test]
+fn the_pages_in_the_tree_are_those_of_the_types() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let folder = docs.join("man/man7");
+    let stale = "make it again: cargo run -p sendpay-rpc --example pages -- docs";
+    let mut names = Vec::new();
+    for (file, page) in manpage::pages() {
+        let kept = std::fs::read_to_string(folder.join(&file)).unwrap_or_default();
+        assert!(kept == page, "docs/man/man7/{file} is stale; {stale}");
+        names.push(file);
+    }
+    let mut kept: Vec<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort_unstable();
+    kept.sort_unstable();
+    assert_eq!(kept, names, "docs/man/man7 has a page of no method");
+    let path = "bash-completion/completions/sendpay-cli";
+    let kept = std::fs::read_to_string(docs.join(path)).unwrap_or_default();
+    assert!(kept == completion::bash(), "docs/{path} is stale; {stale}");
 }

@@ -12,7 +12,9 @@ use bitcoin::{Amount, Block, Transaction, TxOut, Txid, Wtxid};
 use super::chain::{Chain, outputs, sigops_cost};
 use super::coins::Coin;
 use super::pool::{Entry, rate_order};
-use super::reject::{ALREADY_IN_MEMPOOL, ALREADY_KNOWN, AcceptError, MISSING_INPUTS, Reject};
+use super::reject::{
+    ALREADY_IN_MEMPOOL, ALREADY_KNOWN, AcceptError, FEE_ABOVE_MAX, MISSING_INPUTS, Reject,
+};
 use super::script::check_scripts;
 use super::store::StoreError;
 use super::transaction::{check_form, check_spent, is_final};
@@ -71,14 +73,17 @@ pub(crate) struct Accepted {
 }
 
 impl Chain {
-    /// Lets a transaction in, or says why not. `now`: seconds since 1970.
+    /// Lets a transaction in, or says why not. `now`: seconds since 1970; `feerate_max`: satoshi for
+    /// 1000 virtual bytes above which the caller takes it for a mistake.
     pub(crate) fn accept(
         &self,
         transaction: &Transaction,
         now: u64,
+        feerate_max: Option<u64>,
     ) -> Result<Accepted, AcceptError> {
         let step = self.store.step()?;
         let accepted = self.enter(transaction, now, Entrance::Relay)?;
+        check_feerate_max(&accepted, feerate_max)?;
         step.keep()?;
         Ok(accepted)
     }
@@ -88,9 +93,12 @@ impl Chain {
         &self,
         transaction: &Transaction,
         now: u64,
+        feerate_max: Option<u64>,
     ) -> Result<Accepted, AcceptError> {
         let _dropped = self.store.step()?;
-        self.enter(transaction, now, Entrance::Relay)
+        let accepted = self.enter(transaction, now, Entrance::Relay)?;
+        check_feerate_max(&accepted, feerate_max)?;
+        Ok(accepted)
     }
 
     /// Lets a child and its parents in together, all or none; the fee rate of the whole counts.
@@ -438,6 +446,15 @@ fn check_relay_fee(fee: Amount, vsize: u64) -> Result<(), Reject> {
             "min relay fee not met",
             format!("{} < {least}", fee.to_sat()),
         ));
+    }
+    Ok(())
+}
+
+fn check_feerate_max(accepted: &Accepted, feerate_max: Option<u64>) -> Result<(), Reject> {
+    let paid = u128::from(accepted.fee.to_sat()) * 1_000;
+    let limit = feerate_max.map(|limit| u128::from(limit) * u128::from(accepted.vsize));
+    if limit.is_some_and(|limit| paid > limit) {
+        return Err(Reject::new(FEE_ABOVE_MAX));
     }
     Ok(())
 }

@@ -57,6 +57,9 @@ pub(crate) const ALREADY_KNOWN: &str = "txn-already-known";
 /// The very transaction is in the mempool already.
 pub(crate) const ALREADY_IN_MEMPOOL: &str = "txn-already-in-mempool";
 
+/// The fee is above what the caller said it may be at most.
+pub(crate) const FEE_ABOVE_MAX: &str = "max-fee-exceeded";
+
 /// Why a block or a transaction was not taken in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AcceptError {

@@ -103,7 +103,7 @@ pub(super) fn channel_type(bits: &[u32]) -> ChannelType {
         50 => "zeroconf",
         _ => "unknown",
     };
-    let kind = |bit: &u32| if bit % 2 == 0 { "even" } else { "odd" };
+    let kind = |bit: &u32| if bit.is_multiple_of(2) { "even" } else { "odd" };
     ChannelType {
         bits: bits.to_vec(),
         names: bits

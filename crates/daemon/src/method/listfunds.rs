@@ -46,10 +46,10 @@ fn output(coin: &Coin) -> Output {
         amount_msat: Msat(coin.amount.to_sat() * 1_000),
         scriptpubkey: HexBytes(coin.script.to_bytes()),
         address: coin.address.as_ref().map(ToString::to_string),
-        status: if coin.height.is_some() {
-            "confirmed"
-        } else {
-            "unconfirmed"
+        status: match (coin.height, coin.immature) {
+            (None, _) => "unconfirmed",
+            (Some(_), true) => "immature",
+            (Some(_), false) => "confirmed",
         }
         .to_owned(),
         blockheight: coin.height,

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Line, Node, direction, hop, wait_for};
+use crate::harness::{Line, Node, direction, wait_for};
 
 /// Who is to blame, as CLN tells it.
 struct Expected<'a> {

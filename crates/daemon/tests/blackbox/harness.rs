@@ -44,22 +44,25 @@ pub struct Chain {
 impl Chain {
     pub fn start(dir: &Path) -> Chain {
         let runtime = Runtime::new().unwrap();
-        let (regtest, client) = runtime.block_on(async {
-            let listen = "127.0.0.1:0".parse().unwrap();
-            let regtest = Regtest::start(&dir.join("chain"), listen).await.unwrap();
-            let config = ChainConfig {
-                rpc_address: regtest.rpc_address().to_string(),
-                auth: Auth::CookieFile(regtest.cookie_file()),
-                network: bitcoin::Network::Regtest,
-            };
-            let client = ChainClient::connect(config).await.unwrap();
-            (regtest, client)
-        });
+        let (regtest, client) = runtime.block_on(serve(&dir.join("chain")));
         Chain {
             runtime,
             regtest: Some(regtest),
             client,
         }
+    }
+
+    /// Ends the chain's server, as if bitcoind were down. It comes back at the same port.
+    pub fn stop(&mut self) {
+        let regtest = self.regtest.take().unwrap();
+        self.runtime.block_on(regtest.stop());
+    }
+
+    /// Starts it again. `dir` is the one it was started in.
+    pub fn resume(&mut self, dir: &Path) {
+        let (regtest, client) = self.runtime.block_on(serve(&dir.join("chain")));
+        self.regtest = Some(regtest);
+        self.client = client;
     }
 
     pub fn settings(&self) -> Vec<String> {
@@ -113,6 +116,18 @@ impl Chain {
             .unwrap();
         self.mine(depth + 1);
     }
+}
+
+async fn serve(dir: &Path) -> (Regtest, ChainClient) {
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let regtest = Regtest::start(dir, listen).await.unwrap();
+    let config = ChainConfig {
+        rpc_address: regtest.rpc_address().to_string(),
+        auth: Auth::CookieFile(regtest.cookie_file()),
+        network: bitcoin::Network::Regtest,
+    };
+    let client = ChainClient::connect(config).await.unwrap();
+    (regtest, client)
 }
 
 impl Drop for Chain {
@@ -189,6 +204,11 @@ impl Node {
 
     pub fn socket(&self) -> PathBuf {
         self.dir.join("regtest").join("lightning-rpc")
+    }
+
+    /// The process id, while it runs.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
     }
 
     pub fn log(&self) -> String {

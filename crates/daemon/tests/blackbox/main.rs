@@ -5,12 +5,14 @@
     clippy::indexing_slicing,
     clippy::panic
 )]
-#![allow(missing_docs, unreachable_pub)]
+// The harness is shared with the benches; neither uses all of it.
+#![allow(missing_docs, unreachable_pub, dead_code)]
 
 mod bad_input;
 mod failures;
 mod harness;
 mod holds;
+mod openings;
 mod payments;
 mod pays;
 mod reorganisation;

@@ -69,6 +69,9 @@ fn payments_go_on_when_three_blocks_above_the_funding_are_reorganised() {
     assert_eq!(funds_msat(&pair.alice), funds);
     pair.pay("after");
     pair.chain.mine(3);
+    for node in [&pair.alice, &pair.bob] {
+        node.wait_for_height(pair.chain.height());
+    }
     pair.pay("much later");
 }
 

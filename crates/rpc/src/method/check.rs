@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 params! {
     /// Reads the parameters of another method without running it. Give the other method's
     /// parameters after, or along with, *command_to_check*. Errors are those of the other method,
-    /// and repeat the value that was refused.
+    /// and repeat the value that was refused. Each parameter is read by itself: what the method
+    /// refuses for a reason beyond that, this does not see.
     pub struct Check {
         /// The method whose parameters are to be read.
         required command_to_check: PlainText,
@@ -35,7 +36,7 @@ impl Method for Check {
         &[(Code::MethodNotFound, "There is no such method.")];
     const SEE_ALSO: &'static [&'static str] = &["help"];
     const EXAMPLES: &'static [Example] = &[Example {
-        params: "-k command_to_check=listsendpays status=failed",
+        params: "command_to_check=listsendpays status=failed",
         shows: "Whether *status* may be `failed`.",
     }];
 }

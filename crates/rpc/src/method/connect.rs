@@ -14,9 +14,10 @@ params! {
     pub struct Connect {
         /// The id of the node, or `id@host` or `id@host:port`.
         required id: PlainText,
-        /// The host, if *id* does not name it.
+        /// The host, if *id* does not name it. Without one, the address by which we reached the
+        /// node last is used.
         optional host: PlainText,
-        /// The port, if *id* does not name it.
+        /// The port, if *id* does not name it. The default is 9735.
         optional port: u16,
     }
 }

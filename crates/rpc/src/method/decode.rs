@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 params! {
-    /// Shows what is in a bolt11 invoice. Its signature is checked.
+    /// Shows what is in a bolt11 invoice, of whatever network. Its signature is checked. Other
+    /// strings that Core Lightning decodes are refused.
     pub struct Decode {
         /// The invoice.
         required string: InvoiceString,
@@ -48,7 +49,7 @@ pub struct DecodeResult {
     /// What it is: `bolt11 invoice`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Whether it may be used. If not, the rest is for diagnosis only.
+    /// Always true: an invoice that cannot be used is an error.
     pub valid: bool,
     /// The network, as its BIP 173 name: `bc`, `tb`, `tbs` or `bcrt`.
     pub currency: String,

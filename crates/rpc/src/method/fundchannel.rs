@@ -13,33 +13,38 @@ pub const MINCONF: u32 = 1;
 params! {
     /// Opens a channel with a connected node and broadcasts the transaction that funds it. It
     /// answers then; the channel can be used after some confirmations, see *listpeerchannels*.
+    ///
+    /// Of Core Lightning's parameters *close_to*, *request_amt*, *compact_lease*, *utxos*,
+    /// *mindepth*, *reserve* and *channel_type* are refused, and so is any *minconf* but 1.
     pub struct FundChannel {
-        /// The node at the other end.
+        /// The node at the other end. It must be connected.
         required id: NodeId,
         /// How much to put into the channel, in satoshi, or `all`.
         required amount: SatOrAll,
-        /// The fee rate of the transaction: `slow`, `normal`, `urgent`, or a number with `perkw` or
-        /// `perkb`. The default is `normal`.
+        /// The fee rate of the transaction: satoshi for 1000 virtual bytes (a number, or one with
+        /// `perkb`) or for 1000 weight units (with `perkw`). The default is the estimate of the
+        /// chain backend; `slow`, `normal`, `urgent` and `opening` all mean that estimate.
         optional feerate: PlainText,
         /// Whether others are told of the channel.
         default(true) announce: bool,
-        /// How many confirmations the spent outputs need.
+        /// How many confirmations the spent outputs need. Anything but 1 is refused, and it does not
+        /// bind yet: outputs without a confirmation are spent too.
         default(MINCONF) minconf: u32,
         /// How much of it to give to the other end. This is a present.
         optional push_msat: Msat,
-        /// An address that the channel is closed to. Not supported yet.
+        /// An address that the channel is closed to. Not supported yet: refused.
         optional close_to: PlainText,
-        /// Liquidity to lease. Not supported.
+        /// Liquidity to lease. Not supported: refused.
         optional request_amt: PlainText,
-        /// Terms of a lease. Not supported.
+        /// Terms of a lease. Not supported: refused.
         optional compact_lease: PlainText,
-        /// The outputs to spend, as `txid:output`. Not supported yet.
+        /// The outputs to spend, as `txid:output`. Not supported yet: refused.
         optional utxos: TextList,
-        /// How many confirmations the channel needs. Not supported yet.
+        /// How many confirmations the channel needs. Not supported yet: refused.
         optional mindepth: u32,
-        /// What the other end must keep in the channel. Not supported yet.
+        /// What the other end must keep in the channel. Not supported yet: refused.
         optional reserve: PlainText,
-        /// The feature bits of the channel's type. Not supported yet.
+        /// The feature bits of the channel's type. Not supported yet: refused.
         optional channel_type: TextList,
     }
 }
@@ -78,21 +83,20 @@ impl Method for FundChannel {
     type Result = FundChannelResult;
     const ERRORS: &'static [(Code, &'static str)] = &[
         (
-            Code::FundMaxExceeded,
-            "The amount is more than a channel may hold.",
+            Code::InvalidParams,
+            "A parameter is not what it should be or is refused, or the amount is more or less than \
+             a channel may hold.",
         ),
         (Code::FundCannotAfford, "The wallet does not hold enough."),
-        (Code::FundOutputIsDust, "The amount is too small."),
         (
             Code::FundingBroadcastFail,
             "The transaction could not be broadcast.",
         ),
-        (
-            Code::FundingStillSyncing,
-            "The chain is not yet caught up with.",
-        ),
         (Code::FundingPeerNotConnected, "The node is not connected."),
-        (Code::FundingUnknownPeer, "The node is not known."),
+        (
+            Code::Lightningd,
+            "The other end refused the channel, or did not answer within a minute.",
+        ),
     ];
     const SEE_ALSO: &'static [&'static str] = &["connect", "listfunds", "listpeerchannels"];
     const EXAMPLES: &'static [Example] = &[Example {

@@ -46,7 +46,7 @@ pub struct GetInfoResult {
     pub alias: String,
     /// A colour for people, as six hex digits.
     pub color: String,
-    /// How many peers are connected or have a channel with us.
+    /// How many peers are connected.
     pub num_peers: u32,
     /// How many channels are being opened.
     pub num_pending_channels: u32,
@@ -65,18 +65,19 @@ pub struct GetInfoResult {
     pub blockheight: u32,
     /// The network: bitcoin, testnet, testnet4, signet or regtest.
     pub network: String,
-    /// What was earned by forwarding.
+    /// What was earned by forwarding since the daemon was started.
     pub fees_collected_msat: Msat,
     /// Where the files of this node on this network are.
     #[serde(rename = "lightning-dir")]
     pub lightning_dir: String,
-    /// The feature bits that are offered.
+    /// The feature bits that are offered. This daemon leaves them out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub our_features: Option<Features>,
     /// There if the source of blocks is behind the network, or cannot be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning_bitcoind_sync: Option<String>,
-    /// There if blocks are still being read.
+    /// Core Lightning's warning that blocks are still being read. This daemon leaves it out: it
+    /// answers only when they have been.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning_lightningd_sync: Option<String>,
     /// There if a preimage came for a payment that was recorded as failed: it was claimed after

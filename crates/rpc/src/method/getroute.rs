@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The blocks that the destination is given at least: LDK's recipients refuse less.
 pub const FINAL_CLTV_BLOCKS: u32 = 42;
-/// The channels that a route may have, the most that an onion carries.
+/// The channels that a route may have (CLN's default).
 pub const MAXHOPS: u32 = 20;
 
 params! {
@@ -31,9 +31,10 @@ params! {
         optional fromid: NodeId,
         /// Read for compatibility, and ignored.
         optional fuzzpercent: Millionths,
-        /// Channels (`103x1x0/1`) and nodes that the route may not use.
+        /// Channels (`103x1x0/1`) and nodes that the route may not use. A channel is left out in
+        /// both directions.
         optional exclude: Excludes,
-        /// How many channels the route may have.
+        /// How many channels the route may have. Never more than 27.
         default(MAXHOPS) maxhops: u32,
     }
 }
@@ -67,8 +68,10 @@ impl Method for GetRoute {
     const CATEGORY: Category = Category::Channels;
     const SUMMARY: &'static str = "find a route";
     type Result = GetRouteResult;
-    const ERRORS: &'static [(Code, &'static str)] =
-        &[(Code::PayRouteNotFound, "There is no route.")];
+    const ERRORS: &'static [(Code, &'static str)] = &[(
+        Code::PayRouteNotFound,
+        "There is no route, or it would lead to where it begins.",
+    )];
     const SEE_ALSO: &'static [&'static str] = &["sendpay", "pay"];
     const EXAMPLES: &'static [Example] = &[Example {
         params: "02… 1000msat 1",

@@ -8,7 +8,8 @@ use crate::value::Hash32;
 
 params! {
     /// Gives back the payment that is held for an invoice of *holdinvoice*. If nothing is held yet,
-    /// the invoice can no longer be paid.
+    /// the invoice can no longer be paid. An invoice that is cancelled already is answered as it
+    /// stands.
     pub struct HoldInvoiceCancel {
         /// The payment_hash of the invoice.
         required payment_hash: Hash32,

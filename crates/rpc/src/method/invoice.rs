@@ -13,23 +13,29 @@ pub const EXPIRY_SECONDS: u64 = 604_800;
 params! {
     /// Makes an invoice. It counts as paid when the money is ours for good, never before; see
     /// *listinvoices*.
+    ///
+    /// Of Core Lightning's parameters *fallbacks* is refused, and so is *exposeprivatechannels*
+    /// unless it is `true`.
     pub struct Invoice {
         /// What to ask for, or `any` to leave it to the payer.
         required amount_msat: AmountOrAny,
-        /// A name of your own for the invoice, unique on this node and never shown to others.
+        /// A name of your own for the invoice, unique on this node and never shown to others, at
+        /// most 128 bytes.
         required label: Label,
-        /// What is paid for. It stands in the invoice and is shown to the payer.
+        /// What is paid for. It stands in the invoice and is shown to the payer. At most 639 bytes,
+        /// unless *deschashonly* is `true`.
         required description: EscapedText,
         /// How many seconds the invoice can be paid.
         default(EXPIRY_SECONDS) expiry: u64,
-        /// On-chain addresses to fall back to. Payments to them are not watched for.
+        /// On-chain addresses to fall back to. Not supported yet: refused.
         optional fallbacks: TextList,
         /// The preimage, 64 hex digits. The default is a random one. Never use one twice.
         optional preimage: Secret,
-        /// Whether unannounced channels go into the invoice as route hints: `true`, `false`, or
-        /// the channels to use. The default uses them if there are no announced ones.
+        /// Whether unannounced channels go into the invoice as route hints. They do where no
+        /// announced one can be used, and only `true`, which says the same, is taken; `false` and
+        /// names of channels are refused.
         optional exposeprivatechannels: PlainText,
-        /// How many blocks the last hop is to leave us.
+        /// How many blocks the last hop is to leave us, from 42 to 2016. The default is 42.
         optional cltv: u32,
         /// Whether the invoice has only a hash of the description.
         default(false) deschashonly: bool,
@@ -52,7 +58,8 @@ pub struct InvoiceResult {
     /// There if all our channels together could not receive this amount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning_capacity: Option<String>,
-    /// There if no channel could receive this amount by itself.
+    /// Core Lightning's warning that no channel could receive this amount by itself. This daemon
+    /// leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning_mpp: Option<String>,
 }
@@ -65,10 +72,6 @@ impl Method for Invoice {
     const ERRORS: &'static [(Code, &'static str)] = &[
         (Code::InvoiceLabelAlreadyExists, "The label is taken."),
         (Code::InvoicePreimageAlreadyExists, "The preimage is taken."),
-        (
-            Code::InvoiceHintsGaveNoRoutes,
-            "None of the named channels can serve as a route hint.",
-        ),
     ];
     const SEE_ALSO: &'static [&'static str] = &["listinvoices", "holdinvoice", "decode"];
     const EXAMPLES: &'static [Example] = &[Example {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 params! {
     /// Shows the outputs of the on-chain wallet and the channels with what is ours in them.
     pub struct ListFunds {
-        /// Whether to show spent outputs too.
+        /// Whether to show spent outputs too. Not supported yet: `true` is refused.
         default(false) spent: bool,
     }
 }
@@ -28,12 +28,14 @@ pub struct Output {
     /// The address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// One of *unconfirmed*, *confirmed*, *spent* or *immature*.
+    /// One of *unconfirmed*, *confirmed* or *immature*: the output of a coinbase that cannot be spent
+    /// yet.
     pub status: String,
     /// The block it was confirmed in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blockheight: Option<u32>,
-    /// Whether it is set aside for a transaction that is being made.
+    /// Whether it is set aside for a transaction that is being made. Always false: such an output
+    /// is left out.
     pub reserved: bool,
 }
 

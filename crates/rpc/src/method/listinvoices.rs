@@ -19,7 +19,9 @@ params! {
         optional payment_hash: Hash32,
         /// Invoices of this offer. Offers are not supported yet, so there are none.
         optional offer_id: PlainText,
-        /// The order to list in: `created` or `updated`.
+        /// The order to list in: `created` by created_index, `updated` by updated_index. Invoices
+        /// that never changed come first by `updated`, and only if *start* is 0. The default is
+        /// `created`.
         optional index: ListIndex,
         /// List from this index on. Needs *index*.
         default(0) start: u64,
@@ -41,7 +43,8 @@ pub struct InvoiceRecord {
     /// What it asks for. Not there if the payer chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_msat: Option<Msat>,
-    /// One of *unpaid*, *paid* or *expired*. A hold invoice that is held is *unpaid*.
+    /// One of *unpaid*, *paid* or *expired*. A hold invoice that is held is *unpaid*, one that was
+    /// cancelled is *expired*.
     pub status: String,
     /// Number of the payment in the order in which invoices were paid. There if it is paid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,8 +71,8 @@ pub struct InvoiceRecord {
     /// One of *open*, *held*, *settled*, *cancelled* or *expired*. There if it is a hold invoice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_state: Option<String>,
-    /// The block height by which a held invoice must be settled: from there on it is given back.
-    /// There if it is held.
+    /// The block height by which a held payment must be settled: from there on it is given back.
+    /// There once a payment was held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_deadline: Option<u32>,
 }

@@ -11,7 +11,8 @@ params! {
     /// parts are shown by *listsendpays*. A try is *complete* as soon as one part is, *pending* if
     /// a part may still complete, else *failed*.
     ///
-    /// *status*, *start* and *limit* choose whole tries: none is ever shown with parts missing.
+    /// *status*, *start* and *limit* choose whole tries: none is ever shown with parts missing. By
+    /// `updated`, a try that changes while a long listing is under way can be in it twice.
     pub struct ListPays {
         /// Only tries at this invoice.
         optional bolt11: InvoiceString,
@@ -19,7 +20,9 @@ params! {
         optional payment_hash: Hash32,
         /// Only tries with this status.
         optional status: PaymentStatus,
-        /// The order to list in: `created` or `updated`.
+        /// The order to list in: `created` by the first part's created_index, `updated` by the
+        /// greatest updated_index of a part. Tries that never changed come first by `updated`, and
+        /// only if *start* is 0. The default is `created`.
         optional index: ListIndex,
         /// List from this index on. Needs *index*, and cannot be used with *bolt11* or
         /// *payment_hash*.
@@ -77,7 +80,7 @@ pub struct PaymentGroup {
 /// The result of `listpays`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ListPaysResult {
-    /// The tries, in the order of their first part.
+    /// The tries, in the order of their first part unless *index* says otherwise.
     pub pays: Vec<PaymentGroup>,
 }
 

@@ -26,7 +26,7 @@ pub struct Alias {
     /// Our name for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<Scid>,
-    /// The other end's name for it, to be used in route hints.
+    /// The other end's name for it, to be used in route hints. This daemon leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<Scid>,
 }
@@ -61,7 +61,7 @@ pub struct Updates {
     /// Ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<ForwardTerms>,
-    /// Theirs.
+    /// Theirs. This daemon leaves them out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<ForwardTerms>,
 }
@@ -79,7 +79,8 @@ pub struct Htlc {
     pub expiry: u32,
     /// The hash of the preimage.
     pub payment_hash: Hash32,
-    /// How far it is.
+    /// Core Lightning's word for how far it is. This daemon says only which way it goes:
+    /// `SENT_ADD_ACK_REVOCATION` for out, `RCVD_ADD_ACK_REVOCATION` for in.
     pub state: String,
 }
 
@@ -90,10 +91,11 @@ pub struct PeerChannel {
     pub peer_id: NodeId,
     /// Whether it is connected.
     pub peer_connected: bool,
-    /// The channel's state in Core Lightning's words; CHANNELD_NORMAL can be used.
+    /// The channel's state in Core Lightning's words: CHANNELD_AWAITING_LOCKIN, CHANNELD_NORMAL
+    /// (it can be used) or CHANNELD_SHUTTING_DOWN.
     pub state: String,
-    /// Whether the two ends have agreed, since they connected, on where the channel stands, so
-    /// that it can carry HTLCs now.
+    /// Whether the channel is deep enough and the two ends have agreed, since they connected, on
+    /// where it stands, so that it can carry HTLCs now.
     pub reestablished: bool,
     /// The type of the channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,10 +121,10 @@ pub struct PeerChannel {
     pub private: bool,
     /// `local` if we opened it, `remote` if they did.
     pub opener: String,
-    /// `local` or `remote`: who closes it. There if it is closing.
+    /// Who closes it. This daemon leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closer: Option<String>,
-    /// Who put how much into it.
+    /// Who put how much into it. This daemon leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub funding: Option<Funding>,
     /// What is ours.
@@ -143,7 +145,7 @@ pub struct PeerChannel {
     /// What we must keep in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub our_reserve_msat: Option<Msat>,
-    /// About how much we can send through it now.
+    /// The most that one HTLC can carry through it now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spendable_msat: Option<Msat>,
     /// About how much we can receive through it now.
@@ -152,16 +154,16 @@ pub struct PeerChannel {
     /// The least amount that we take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_htlc_in_msat: Option<Msat>,
-    /// The least amount that we send.
+    /// The least amount that we send. This daemon leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_htlc_out_msat: Option<Msat>,
-    /// The greatest amount that we send at once.
+    /// The greatest amount that we send at once. This daemon leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maximum_htlc_out_msat: Option<Msat>,
-    /// The blocks they wait for their money after closing by themselves.
+    /// The blocks they wait for their money after closing by themselves. This daemon leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub their_to_self_delay: Option<u32>,
-    /// The blocks we wait for ours.
+    /// The blocks we wait for our money after closing by ourselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub our_to_self_delay: Option<u32>,
     /// The names of the channel besides its place in the chain.
@@ -169,7 +171,7 @@ pub struct PeerChannel {
     pub alias: Option<Alias>,
     /// The HTLCs that are under way in it.
     pub htlcs: Vec<Htlc>,
-    /// Remarks for people.
+    /// Remarks for people. Always empty.
     pub status: Vec<String>,
 }
 

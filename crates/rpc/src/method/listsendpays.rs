@@ -21,7 +21,8 @@ params! {
     ///
     /// The listing is written as it is read, a page at a time. A part that is sent while a long
     /// listing is under way may or may not be in it; each record that is in it was true when it
-    /// was read.
+    /// was read. By `updated`, a part that settles meanwhile can be in it twice: *pending* first,
+    /// settled later.
     pub struct ListSendPays {
         /// Only the parts of the payment of this invoice. They are found by the payment_hash of the
         /// invoice, so parts that were sent without naming the invoice are shown too.
@@ -32,6 +33,7 @@ params! {
         optional status: PaymentStatus,
         /// The order to list in: `created` by created_index, `updated` by updated_index. Parts that
         /// never changed since they were created come first by `updated`, and only if *start* is 0.
+        /// The default is `created`.
         optional index: ListIndex,
         /// List from this index on. Needs *index*, and cannot be used with *bolt11* or
         /// *payment_hash*.
@@ -76,7 +78,7 @@ impl Method for ListSendPays {
         },
         Example {
             params: "index=updated start=1201 limit=100",
-            shows: "What changed since change 1200, at most a hundred parts.",
+            shows: "The parts that settled after update 1200, at most a hundred.",
         },
     ];
 }

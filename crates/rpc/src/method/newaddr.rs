@@ -8,10 +8,13 @@ use serde::{Deserialize, Serialize};
 
 params! {
     /// Gives a new on-chain address of this node's wallet. What arrives there can be used to open
-    /// channels once it is confirmed.
+    /// channels.
+    ///
+    /// The wallet makes version 0 witness addresses (BIP 84) only, so far: of Core Lightning's kinds
+    /// `p2tr` and `all` are refused, and the default is `bech32`.
     pub struct NewAddr {
-        /// The kind of address: `p2tr`, `bech32`, or `all` for one of each.
-        default(AddressType::P2tr) addresstype: AddressType,
+        /// The kind of address: `bech32`. `p2tr`, and `all` for one of each, are refused.
+        default(AddressType::Bech32) addresstype: AddressType,
     }
 }
 
@@ -21,7 +24,7 @@ pub struct NewAddrResult {
     /// The version 0 witness address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bech32: Option<String>,
-    /// The taproot address.
+    /// The taproot address. This daemon leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p2tr: Option<String>,
 }

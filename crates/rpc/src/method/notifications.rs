@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 params! {
     /// Turns notifications about the progress of commands on or off for this connection. They are
-    /// off until asked for.
+    /// off until asked for. No command of this daemon sends any yet, so this changes nothing;
+    /// clients of Core Lightning ask for it first of all.
     pub struct Notifications {
         /// Whether to send them.
         required enable: bool,

@@ -25,10 +25,15 @@ params! {
     /// *sendpay* and stands in *listsendpays*. Never is more under way than the invoice asks for.
     ///
     /// An invoice that is already paid is not paid again: the answer is the old result. A second
-    /// *pay* of an invoice while the first is under way waits with the first.
+    /// *pay* of an invoice while the first is under way waits with the first, whose bounds count.
+    /// Parts that an earlier *pay* or *sendpay* of the same payment_hash left out, before a restart
+    /// for example, are waited for before anything is sent.
     ///
     /// If the time is over while a part may still complete, the error says so; the payment can
     /// complete later, and *listpays* shows whether it did.
+    ///
+    /// Of Core Lightning's parameters *localinvreqid* and *partial_msat* are refused, and
+    /// *riskfactor* is read and has no effect.
     pub struct Pay {
         /// The invoice.
         required bolt11 as invstring: InvoiceString,
@@ -38,23 +43,27 @@ params! {
         optional label: EscapedText,
         /// Read for compatibility; routes are weighed by what earlier payments taught.
         optional riskfactor: Millionths,
-        /// The fee allowed, in percent of the amount. The default is 0.5.
+        /// The fee allowed, in percent of the amount. The default is 0.5. Not together with
+        /// *maxfee*.
         optional maxfeepercent: Millionths,
-        /// How many seconds to go on trying.
+        /// How many seconds to go on trying. No part is sent after that.
         default(RETRY_FOR_SECONDS) retry_for: u16,
-        /// How many blocks the payment may be held up, all hops together.
+        /// How many blocks the payment may be held up, all hops together. Never more than 2016.
         default(MAXDELAY_BLOCKS) maxdelay: u16,
-        /// A fee up to this is allowed whatever *maxfeepercent* says. The default is 5000 msat.
+        /// A fee up to this is allowed whatever *maxfeepercent* says. The default is 5000 msat. Not
+        /// together with *maxfee*.
         optional exemptfee: Msat,
-        /// The id of an invoice_request of this node. Not supported yet.
+        /// The id of an invoice_request of this node. Not supported yet: refused.
         optional localinvreqid: Hash32,
-        /// Channels (`103x1x0/1`) and nodes that no route may use.
+        /// Channels (`103x1x0/1`) and nodes that no route may use. A channel is left out in both
+        /// directions.
         optional exclude: Excludes,
         /// The fee allowed, in place of *maxfeepercent* and *exemptfee*.
         optional maxfee: Msat,
-        /// The description that the invoice has a hash of. It is checked against the hash.
+        /// The description, kept with each part. If the invoice has a hash of its description,
+        /// this must be what it is the hash of.
         optional description: EscapedText,
-        /// Pay only this part of the invoice; somebody else pays the rest.
+        /// Pay only this part of the invoice. Not supported yet: refused.
         optional partial_msat: NonzeroMsat,
     }
 }
@@ -64,11 +73,11 @@ params! {
 pub struct PayResult {
     /// Proves that the payment was received.
     pub payment_preimage: Secret,
-    /// What the destination received.
+    /// What the destination receives with the parts that are complete or pending.
     pub amount_msat: PaymentMsat,
-    /// What left us, fees included.
+    /// What leaves us with these parts, fees included.
     pub amount_sent_msat: PaymentMsat,
-    /// How many parts were sent.
+    /// How many parts are complete or pending.
     pub parts: u32,
     /// The final destination of the payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,7 +88,7 @@ pub struct PayResult {
     pub status: PaymentStatus,
     /// When the payment was initiated, in seconds since 1970 (UNIX time), with decimals.
     pub created_at: f64,
-    /// There if some part has not completed: the payment as a whole has.
+    /// Core Lightning's warning of a part that has not completed. This daemon leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning_partial_completion: Option<String>,
 }
@@ -96,7 +105,8 @@ impl Method for Pay {
         ),
         (
             Code::PayRhashAlreadyUsed,
-            "The invoice was paid, or is being paid, with other details.",
+            "The invoice is being paid with another amount, or a part of it was claimed after its \
+             record had failed.",
         ),
         (
             Code::PayDestinationPermFail,
@@ -110,12 +120,17 @@ impl Method for Pay {
         (Code::PayInvoiceExpired, "The invoice has expired."),
         (
             Code::PayStoppedRetrying,
-            "*retry_for* is over; the data says what was tried.",
+            "What was tried failed, and no time or no route is left. The data has the failed parts \
+             as *attempts*.",
+        ),
+        (
+            Code::PayInvoiceRequestInvalid,
+            "*localinvreqid* was given, which is not supported yet.",
         ),
     ];
     const SEE_ALSO: &'static [&'static str] = &["listpays", "listsendpays", "decode", "sendpay"];
     const EXAMPLES: &'static [Example] = &[Example {
-        params: "-k bolt11=lnbcrt1… maxfee=1000msat",
+        params: "bolt11=lnbcrt1… maxfee=1000msat",
         shows: "Pays an invoice for at most 1000 msat of fees.",
     }];
 }

@@ -16,7 +16,8 @@ params! {
         /// Wait at most so many seconds; 0 only looks. The default is to wait as long as it takes.
         optional timeout: u32,
         /// Which part to wait for. The default is 0, and in a group that has no such part, every
-        /// part of the group: the last one to complete, or the first one to fail.
+        /// part of the group: once none of them is pending, the answer is the one that completed
+        /// last, or if none did, the failure of the one with the greatest partid.
         optional partid: Number63,
         /// Which group to wait for. The default is the one with the greatest number.
         optional groupid: Number63,
@@ -35,7 +36,7 @@ impl Method for WaitSendPay {
         ),
         (
             Code::PayUnparseableOnion,
-            "It failed, and nobody could decode why.",
+            "It failed, and nobody could decode why, or a node could not read what we sent.",
         ),
         (
             Code::PayDestinationPermFail,
@@ -45,10 +46,13 @@ impl Method for WaitSendPay {
             Code::PayTryOtherRoute,
             "It failed on this route; another may work.",
         ),
-        (Code::PayNoSuchPayment, "No such part was ever sent."),
+        (
+            Code::PayNoSuchPayment,
+            "No such part was ever sent, or its record was removed.",
+        ),
         (
             Code::PayUnspecifiedError,
-            "It failed, and the reason is not known.",
+            "It failed, and the reason is not known, or it never left this node.",
         ),
     ];
     const SEE_ALSO: &'static [&'static str] = &["sendpay", "listsendpays", "pay"];

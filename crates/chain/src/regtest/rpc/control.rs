@@ -12,13 +12,20 @@ use bitcoin::Amount;
 /// requests by it.
 const DIALECT_VERSION: u32 = 300_000;
 
+/// The version of Bitcoin's network protocol that goes with it.
+const PROTOCOL_VERSION: u32 = 70_016;
+
 /// Who we are, and what relay costs. There is no network: nobody is connected.
 pub(super) fn getnetworkinfo(_: &Context<'_>, _: &Params) -> Result<Value, RpcError> {
     let relay_fee = render::bitcoins(Amount::from_sat(RELAY_FEE_SAT_PER_KVB));
     Ok(json!({
         "version": DIALECT_VERSION,
         "subversion": concat!("/sendpay-regtest:", env!("CARGO_PKG_VERSION"), "/"),
+        "protocolversion": PROTOCOL_VERSION,
+        "localservices": "0000000000000000",
+        "localservicesnames": [],
         "localrelay": true,
+        "timeoffset": 0,
         "networkactive": false,
         "connections": 0,
         "connections_in": 0,

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::mine::MineError;
-use super::super::reject::{ALREADY_KNOWN, AcceptError, MISSING_INPUTS};
+use super::super::reject::{ALREADY_KNOWN, AcceptError, FEE_ABOVE_MAX, MISSING_INPUTS};
 use super::super::store::StoreError;
 
 /// bitcoind's numbers (`rpc/protocol.h`).
@@ -75,6 +75,10 @@ impl From<AcceptError> for RpcError {
                 ALREADY_KNOWN => RpcError::new(
                     code::VERIFY_ALREADY_IN_CHAIN,
                     "Transaction outputs already in utxo set",
+                ),
+                FEE_ABOVE_MAX => RpcError::new(
+                    code::VERIFY_ERROR,
+                    "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)",
                 ),
                 _ => RpcError::new(code::VERIFY_REJECTED, reject.text()),
             },

@@ -27,15 +27,7 @@ pub(super) fn sendrawtransaction(
     params.text(0)?;
     let transaction = params::transaction(params.get(0).unwrap_or(&Value::Null))?;
     let limit = fee_rate_limit(params, 1)?;
-    if let Ok(trial) = context.chain.try_accept(&transaction, context.now())
-        && is_above(&trial, limit)
-    {
-        return Err(RpcError::new(
-            code::VERIFY_ERROR,
-            "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)",
-        ));
-    }
-    match context.chain.accept(&transaction, context.now()) {
+    match context.chain.accept(&transaction, context.now(), limit) {
         Ok(accepted) => Ok(json!(accepted.txid)),
         Err(AcceptError::Rejected(reject)) if is_known(reject.reason()) => {
             Ok(json!(transaction.compute_txid()))
@@ -60,11 +52,7 @@ pub(super) fn testmempoolaccept(context: &Context<'_>, params: &Params) -> Resul
         let mut answer = Map::new();
         answer.insert("txid".into(), json!(transaction.compute_txid()));
         answer.insert("wtxid".into(), json!(transaction.compute_wtxid()));
-        match context.chain.try_accept(&transaction, context.now()) {
-            Ok(trial) if is_above(&trial, limit) => {
-                answer.insert("allowed".into(), json!(false));
-                answer.insert("reject-reason".into(), json!("max-fee-exceeded"));
-            }
+        match context.chain.try_accept(&transaction, context.now(), limit) {
             Ok(trial) => {
                 answer.insert("allowed".into(), json!(true));
                 answer.insert("vsize".into(), json!(trial.vsize));
@@ -192,12 +180,6 @@ fn fee_rate_limit(params: &Params, index: usize) -> Result<Option<u64>, RpcError
         Some(0) => None,
         Some(limit) => Some(limit),
         None => Some(FEE_RATE_MAX_SAT_PER_KVB),
-    })
-}
-
-fn is_above(accepted: &Accepted, limit: Option<u64>) -> bool {
-    limit.is_some_and(|limit| {
-        u128::from(accepted.fee.to_sat()) * 1_000 > u128::from(limit) * u128::from(accepted.vsize)
     })
 }
 

@@ -8,9 +8,12 @@
 )]
 
 mod blocks;
+mod history;
 mod http;
 mod mempool;
+mod methods;
 mod reorganisation;
+mod speed;
 mod transactions;
 
 use bitcoin::hashes::Hash;
@@ -190,14 +193,19 @@ impl Fixture {
     /// Makes blocks, one each ten minutes, that pay the key.
     fn mine(&mut self, count: u32) -> Vec<BlockHash> {
         let script = self.key.p2wpkh();
-        (0..count)
-            .flat_map(|_| {
-                self.now += BLOCK_INTERVAL;
+        // One flush to disk for all of them.
+        let step = self.chain.store.step().unwrap();
+        let mut hashes = Vec::new();
+        for _ in 0..count {
+            self.now += BLOCK_INTERVAL;
+            hashes.extend(
                 self.chain
                     .generate(1, &script, 1_000_000, self.now)
-                    .unwrap()
-            })
-            .collect()
+                    .unwrap(),
+            );
+        }
+        step.keep().unwrap();
+        hashes
     }
 
     fn height(&self) -> u32 {
@@ -235,13 +243,13 @@ impl Fixture {
 
     fn accept(&self, transaction: &Transaction) -> Result<Accepted, String> {
         self.chain
-            .accept(transaction, u64::from(self.now))
+            .accept(transaction, u64::from(self.now), None)
             .map_err(rejected)
     }
 
     fn try_accept(&self, transaction: &Transaction) -> Result<Accepted, String> {
         self.chain
-            .try_accept(transaction, u64::from(self.now))
+            .try_accept(transaction, u64::from(self.now), None)
             .map_err(rejected)
     }
 

@@ -10,7 +10,7 @@ use crate::regtest::store::{Failure, Store, StoreError};
 use crate::regtest::validate::subsidy;
 
 /// Every row of the unspent outputs and of the places of transactions, for comparison.
-fn state(store: &Store) -> Vec<String> {
+pub(super) fn state(store: &Store) -> Vec<String> {
     let rows = |query: &str| -> Vec<String> {
         let mut statement = store.connection.prepare(query).unwrap();
         let rows = statement.query_map([], |row| row.get(0)).unwrap();

@@ -1,0 +1,26 @@
+//! Openings that a crash cuts off.
+
+use serde_json::json;
+
+use crate::harness::{Chain, Node, wait_for};
+
+#[test]
+fn funding_that_was_not_sent_before_a_crash_is_sent_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut chain = Chain::start(dir.path());
+    let mut alice = Node::start(dir.path(), "alice", &chain, &[]);
+    let bob = Node::start(dir.path(), "bob", &chain, &[]);
+    alice.fund(&chain);
+    alice.connect(&bob);
+    // The channel is agreed on, but the transaction reaches nobody.
+    chain.stop();
+    alice.refused("fundchannel", json!({"id": bob.id, "amount": 1_000_000}));
+    let listed = alice.call("listpeerchannels", json!({}));
+    assert_eq!(listed["channels"][0]["state"], "CHANNELD_AWAITING_LOCKIN");
+    alice.kill();
+    chain.resume(dir.path());
+    alice.resume();
+    chain.mine(1);
+    let channel = &listed["channels"][0]["channel_id"];
+    wait_for("a usable channel", || alice.usable_channel(channel));
+}

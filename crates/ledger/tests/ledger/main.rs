@@ -1,0 +1,12 @@
+//! The ledger as its users see it: one binary, each test with a file of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod invoices;
+mod promises;
+mod repeat;
+mod scene;

@@ -1,0 +1,328 @@
+//! LDK's state from the store, each part with the block that it saw last, and the blocks since then
+//! replayed to it. In which order that happens is `start.rs`.
+
+use std::sync::{Arc, RwLock};
+
+use lightning::chain::{BlockLocator, Listen};
+use lightning::io;
+use lightning::ln::channelmanager::{ChainParameters, ChannelManagerReadArgs};
+use lightning::ln::types::ChannelId;
+use lightning::onion_message::messenger::NullMessageRouter;
+use lightning::routing::scoring::{
+    ProbabilisticScoringDecayParameters, ProbabilisticScoringFeeParameters,
+};
+use lightning::sign::NodeSigner;
+use lightning::util::config::UserConfig;
+use lightning::util::persist::{
+    CHANNEL_MANAGER_PERSISTENCE_KEY, CHANNEL_MANAGER_PERSISTENCE_PRIMARY_NAMESPACE,
+    CHANNEL_MANAGER_PERSISTENCE_SECONDARY_NAMESPACE, KVStore, NETWORK_GRAPH_PERSISTENCE_KEY,
+    NETWORK_GRAPH_PERSISTENCE_PRIMARY_NAMESPACE, NETWORK_GRAPH_PERSISTENCE_SECONDARY_NAMESPACE,
+    OUTPUT_SWEEPER_PERSISTENCE_KEY, OUTPUT_SWEEPER_PERSISTENCE_PRIMARY_NAMESPACE,
+    OUTPUT_SWEEPER_PERSISTENCE_SECONDARY_NAMESPACE, SCORER_PERSISTENCE_KEY,
+    SCORER_PERSISTENCE_PRIMARY_NAMESPACE, SCORER_PERSISTENCE_SECONDARY_NAMESPACE,
+};
+use lightning::util::ser::ReadableArgs;
+use lightning_block_sync::HeaderCache;
+use lightning_block_sync::poll::ValidatedBlockHeader;
+use sendpay_chain::client::{Broadcaster, ChainClient, Fees};
+use sendpay_ledger::Store;
+use tokio::runtime::Handle;
+
+use crate::NodeConfig;
+use crate::chain::{self, LoadedMonitor};
+use crate::clock::unix_seconds;
+use crate::keys::Seed;
+use crate::ldk::{
+    ChainMonitor, ChannelManager, ChannelMonitor, Graph, Keys, MonitorPersister, Router, Scorer,
+    Sweeper,
+};
+use crate::logger::NodeLogger;
+use crate::start::StartError;
+use crate::store::{EagerSpawner, LdkStore, WholeBlocks};
+use crate::wallet::ChainWallet;
+
+/// Updates kept beside a monitor before it is written whole again.
+const MONITOR_UPDATES_MAX: u64 = 100;
+
+/// What needs no other state: made first.
+pub(crate) struct Ground {
+    pub(crate) config: NodeConfig,
+    pub(crate) store: Store,
+    pub(crate) client: ChainClient,
+    pub(crate) broadcaster: Arc<Broadcaster>,
+    pub(crate) fees: Arc<Fees>,
+    pub(crate) logger: Arc<NodeLogger>,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) ldk_store: LdkStore,
+    pub(crate) user_config: UserConfig,
+}
+
+/// LDK's state as it was stored, each with the block that it saw last.
+pub(crate) struct Loaded {
+    pub(crate) monitor: Arc<ChainMonitor>,
+    pub(crate) monitors: Vec<(BlockLocator, ChannelMonitor)>,
+    pub(crate) manager: Arc<ChannelManager>,
+    pub(crate) manager_block: BlockLocator,
+    pub(crate) graph: Arc<Graph>,
+    pub(crate) scorer: Arc<RwLock<Scorer>>,
+    pub(crate) sweeper: Arc<Sweeper>,
+    pub(crate) sweeper_block: BlockLocator,
+    pub(crate) wallet: Arc<ChainWallet>,
+}
+
+async fn stored(
+    ground: &Ground,
+    what: &'static str,
+    at: [&str; 3],
+) -> Result<Option<Vec<u8>>, StartError> {
+    let [primary, secondary, key] = at;
+    match ground.ldk_store.read(primary, secondary, key).await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(StartError::State {
+            what,
+            cause: cause.to_string(),
+        }),
+    }
+}
+
+fn damaged(what: &'static str) -> impl FnOnce(lightning::ln::msgs::DecodeError) -> StartError {
+    move |cause| StartError::State {
+        what,
+        cause: cause.to_string(),
+    }
+}
+
+pub(crate) async fn load(
+    ground: &Ground,
+    seed: &Seed,
+    tip: BlockLocator,
+) -> Result<Loaded, StartError> {
+    let network = ground.config.network;
+    let wallet = ChainWallet::open(ground.store.clone(), seed, network, tip).await?;
+    let wallet = Arc::new(wallet);
+    let (monitor, monitors) = load_monitors(ground).await?;
+    let graph = load_graph(ground).await?;
+    let scorer = load_scorer(ground, &graph).await?;
+    let router = Arc::new(Router::new(
+        graph.clone(),
+        ground.logger.clone(),
+        ground.keys.clone(),
+        scorer.clone(),
+        ProbabilisticScoringFeeParameters::default(),
+    ));
+    let (manager_block, manager) = load_manager(ground, &monitor, &monitors, router, tip).await?;
+    let (sweeper_block, sweeper) = load_sweeper(ground, &wallet, tip).await?;
+    Ok(Loaded {
+        monitor,
+        monitors,
+        manager: Arc::new(manager),
+        manager_block,
+        graph,
+        scorer,
+        sweeper: Arc::new(sweeper),
+        sweeper_block,
+        wallet,
+    })
+}
+
+type Monitors = Vec<(BlockLocator, ChannelMonitor)>;
+
+async fn load_monitors(ground: &Ground) -> Result<(Arc<ChainMonitor>, Monitors), StartError> {
+    let persister = MonitorPersister::new(
+        ground.ldk_store.clone(),
+        EagerSpawner(Handle::current()),
+        ground.logger.clone(),
+        MONITOR_UPDATES_MAX,
+        ground.keys.clone(),
+        ground.keys.clone(),
+        ground.broadcaster.clone(),
+        ground.fees.clone(),
+    );
+    let monitors = persister
+        .read_all_channel_monitors_with_updates()
+        .await
+        .map_err(|cause| StartError::State {
+            what: "channel monitors",
+            cause: cause.to_string(),
+        })?;
+    // Deferred: an update is written only after a manager that knows of it, or a crash between
+    // the two would force the channel closed.
+    let monitor = ChainMonitor::new_async_beta(
+        Some(WholeBlocks::shared()),
+        ground.broadcaster.clone(),
+        ground.logger.clone(),
+        ground.fees.clone(),
+        persister,
+        ground.keys.clone(),
+        ground.keys.get_peer_storage_key(),
+        true,
+    );
+    Ok((Arc::new(monitor), monitors))
+}
+
+async fn load_graph(ground: &Ground) -> Result<Arc<Graph>, StartError> {
+    let at = [
+        NETWORK_GRAPH_PERSISTENCE_PRIMARY_NAMESPACE,
+        NETWORK_GRAPH_PERSISTENCE_SECONDARY_NAMESPACE,
+        NETWORK_GRAPH_PERSISTENCE_KEY,
+    ];
+    Ok(Arc::new(
+        match stored(ground, "network graph", at).await? {
+            Some(bytes) => Graph::read(&mut &bytes[..], ground.logger.clone())
+                .map_err(damaged("network graph"))?,
+            None => Graph::new(ground.config.network, ground.logger.clone()),
+        },
+    ))
+}
+
+async fn load_scorer(
+    ground: &Ground,
+    graph: &Arc<Graph>,
+) -> Result<Arc<RwLock<Scorer>>, StartError> {
+    let at = [
+        SCORER_PERSISTENCE_PRIMARY_NAMESPACE,
+        SCORER_PERSISTENCE_SECONDARY_NAMESPACE,
+        SCORER_PERSISTENCE_KEY,
+    ];
+    let decay = ProbabilisticScoringDecayParameters::default();
+    let scorer = match stored(ground, "scorer", at).await? {
+        Some(bytes) => Scorer::read(
+            &mut &bytes[..],
+            (decay, graph.clone(), ground.logger.clone()),
+        )
+        .map_err(damaged("scorer"))?,
+        None => Scorer::new(decay, graph.clone(), ground.logger.clone()),
+    };
+    Ok(Arc::new(RwLock::new(scorer)))
+}
+
+async fn load_manager(
+    ground: &Ground,
+    monitor: &Arc<ChainMonitor>,
+    monitors: &Monitors,
+    router: Arc<Router>,
+    tip: BlockLocator,
+) -> Result<(BlockLocator, ChannelManager), StartError> {
+    let at = [
+        CHANNEL_MANAGER_PERSISTENCE_PRIMARY_NAMESPACE,
+        CHANNEL_MANAGER_PERSISTENCE_SECONDARY_NAMESPACE,
+        CHANNEL_MANAGER_PERSISTENCE_KEY,
+    ];
+    let keys = &ground.keys;
+    let Some(bytes) = stored(ground, "channel manager", at).await? else {
+        let parameters = ChainParameters {
+            network: ground.config.network,
+            best_block: tip,
+        };
+        let manager = ChannelManager::new(
+            ground.fees.clone(),
+            monitor.clone(),
+            ground.broadcaster.clone(),
+            router,
+            Arc::new(NullMessageRouter {}),
+            ground.logger.clone(),
+            keys.clone(),
+            keys.clone(),
+            keys.clone(),
+            ground.user_config.clone(),
+            parameters,
+            u32::try_from(unix_seconds()).unwrap_or(u32::MAX),
+        );
+        return Ok((tip, manager));
+    };
+    let arguments = ChannelManagerReadArgs::new(
+        keys.clone(),
+        keys.clone(),
+        keys.clone(),
+        ground.fees.clone(),
+        monitor.clone(),
+        ground.broadcaster.clone(),
+        router,
+        Arc::new(NullMessageRouter {}),
+        ground.logger.clone(),
+        ground.user_config.clone(),
+        monitors.iter().map(|(_, monitor)| monitor).collect(),
+    );
+    <(BlockLocator, ChannelManager)>::read(&mut &bytes[..], arguments)
+        .map_err(damaged("channel manager"))
+}
+
+async fn load_sweeper(
+    ground: &Ground,
+    wallet: &Arc<ChainWallet>,
+    tip: BlockLocator,
+) -> Result<(BlockLocator, Sweeper), StartError> {
+    let at = [
+        OUTPUT_SWEEPER_PERSISTENCE_PRIMARY_NAMESPACE,
+        OUTPUT_SWEEPER_PERSISTENCE_SECONDARY_NAMESPACE,
+        OUTPUT_SWEEPER_PERSISTENCE_KEY,
+    ];
+    let (broadcaster, fees) = (ground.broadcaster.clone(), ground.fees.clone());
+    let (keys, logger) = (ground.keys.clone(), ground.logger.clone());
+    let (filter, store) = (Some(WholeBlocks::shared()), ground.ldk_store.clone());
+    match stored(ground, "output sweeper", at).await? {
+        Some(bytes) => <(BlockLocator, Sweeper)>::read(
+            &mut &bytes[..],
+            (
+                broadcaster,
+                fees,
+                filter,
+                keys,
+                wallet.clone(),
+                store,
+                logger,
+            ),
+        )
+        .map_err(damaged("output sweeper")),
+        None => Ok((
+            tip,
+            Sweeper::new(
+                tip,
+                broadcaster,
+                fees,
+                filter,
+                keys,
+                wallet.clone(),
+                store,
+                logger,
+            ),
+        )),
+    }
+}
+
+/// Replays blocks to each part from where it stood, then hands the monitors to the chain monitor.
+pub(crate) async fn replay_blocks(
+    ground: &Ground,
+    mut loaded: Loaded,
+) -> Result<(Loaded, HeaderCache, ValidatedBlockHeader), StartError> {
+    let monitors: Vec<(BlockLocator, LoadedMonitor)> = std::mem::take(&mut loaded.monitors)
+        .into_iter()
+        .map(|(block, monitor)| {
+            let (broadcaster, fees) = (ground.broadcaster.clone(), ground.fees.clone());
+            (block, (monitor, broadcaster, fees, ground.logger.clone()))
+        })
+        .collect();
+    let mut listeners: Vec<(BlockLocator, &(dyn Listen + Send + Sync))> = vec![
+        (loaded.manager_block, &*loaded.manager),
+        (loaded.sweeper_block, &*loaded.sweeper),
+        (loaded.wallet.best_block(), &*loaded.wallet),
+    ];
+    for (block, monitor) in &monitors {
+        listeners.push((*block, monitor));
+    }
+    let (headers, tip) = chain::catch_up(&ground.client, ground.config.network, listeners)
+        .await
+        .map_err(|cause| StartError::Chain(format!("{:?}", cause.into_inner())))?;
+    for (_, (monitor, ..)) in monitors {
+        let id: ChannelId = monitor.channel_id();
+        loaded
+            .monitor
+            .load_existing_monitor(id, monitor)
+            .map_err(|()| StartError::State {
+                what: "channel monitors",
+                cause: format!("two monitors of channel {id}"),
+            })?;
+    }
+    Ok((loaded, headers, tip))
+}
