@@ -100,6 +100,9 @@ def test_a_deleted_record_is_gone_and_its_neighbours_stay(pair, refused):
     assert refused(rpc.delpay, first["payment_hash"], "failed")["code"] == 208
     assert rpc.delpay(first["payment_hash"], "complete")["payments"] == [first]
     assert rpc.listsendpays()["payments"] == [second]
+    # Deleted is not unpaid: the old result, and nothing sent.
+    assert rpc.pay(invoices[0]["bolt11"])["payment_preimage"] == first["payment_preimage"]
+    assert rpc.listsendpays()["payments"] == [second]
 
 
 def test_help_names_every_method_and_stop_ends_the_process(pair):
