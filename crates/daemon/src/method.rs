@@ -76,11 +76,13 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
         "pay" => answer(&request, reply, |p| pay::run(d, p)).await,
         "sendpay" => answer(&request, reply, |p| sendpay::run(d, p)).await,
         "stop" => {
-            answer(&request, reply, |_: Stop| async {
-                Ok(StopResult::default())
-            })
-            .await;
-            d.stop();
+            // A request that is refused stops nothing.
+            let asked = Stop::from_raw(&request.params, Mode::Normal);
+            let stops = asked.is_ok();
+            reply.outcome(asked.map(|_| StopResult::default()));
+            if stops {
+                d.stop();
+            }
         }
         "waitsendpay" => wait(&request, reply, |p| waitsendpay::run(d, p)).await,
         other => reply.error(&unknown(other)),

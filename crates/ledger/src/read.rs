@@ -1,6 +1,6 @@
 //! Reading records: by name, and page by page in constant memory (L6).
 
-use crate::row::{COLUMNS, decode_payment, find_payment, find_payments, sql};
+use crate::row::{COLUMNS, DELETED_COLUMNS, decode_payment, find_payment, find_payments, sql};
 use crate::{Ledger, Payment, PaymentHash, Status, Violation};
 
 /// Most warnings told at once: each is a breach that should never happen, so the first tell all.
@@ -173,6 +173,16 @@ impl Ledger {
         self.store.read(|connection| {
             find_payments(connection, &statement, (payment_hash.as_bytes(), groupid))
         })
+    }
+
+    /// What is kept of deleted complete records of the hash, by `created_index`: it stays paid.
+    pub fn deleted_complete(&self, payment_hash: PaymentHash) -> Result<Vec<Payment>, ReadError> {
+        let statement = format!(
+            "SELECT {DELETED_COLUMNS} FROM deleted
+             WHERE payment_hash = ?1 AND status = 1 ORDER BY created_index"
+        );
+        self.store
+            .read(|connection| find_payments(connection, &statement, [payment_hash.as_bytes()]))
     }
 
     /// Our own records that are pending, for the start check: as many as HTLCs were out.

@@ -288,7 +288,7 @@ fn find_group(
 
 fn paid_group(inner: &Inner, hash: PaymentHash) -> Result<Option<PaidInvoice>, PayError> {
     let Some(group) = find_group(inner, hash, Status::Complete)? else {
-        return Ok(None);
+        return paid_and_deleted(inner, hash);
     };
     let Some(preimage) = group.preimage else {
         return Ok(None);
@@ -301,6 +301,30 @@ fn paid_group(inner: &Inner, hash: PaymentHash) -> Result<Option<PaidInvoice>, P
         amount_sent_msat: group.amount_sent_msat,
         parts: group.number_of_parts,
         created_at_ms: group.created_at_ms,
+    }))
+}
+
+/// What is known of a payment whose records were deleted: it is not paid again (L7).
+fn paid_and_deleted(inner: &Inner, hash: PaymentHash) -> Result<Option<PaidInvoice>, PayError> {
+    let parts = inner.ledger.deleted_complete(hash)?;
+    let Some((first, preimage)) = parts
+        .first()
+        .and_then(|first| Some((first, first.preimage?)))
+    else {
+        return Ok(None);
+    };
+    let sum = |amount: fn(&Payment) -> Msat| {
+        let sum = parts.iter().map(|part| amount(part).msat()).sum();
+        Msat::new(sum).unwrap_or(Msat::MAX)
+    };
+    Ok(Some(PaidInvoice {
+        preimage,
+        payment_hash: hash,
+        destination: first.destination,
+        amount_msat: sum(|part| part.amount_msat),
+        amount_sent_msat: sum(|part| part.amount_sent_msat),
+        parts: u64::try_from(parts.len()).unwrap_or(u64::MAX),
+        created_at_ms: first.created_at_ms,
     }))
 }
 

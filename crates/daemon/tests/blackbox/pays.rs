@@ -417,3 +417,24 @@ fn our_own_invoice_is_paid_once_and_an_expired_one_refused() {
     assert_eq!(listed["invoices"][0]["status"], "paid");
     assert_eq!(listed["invoices"][0]["amount_received_msat"], 5_000);
 }
+
+#[test]
+fn an_invoice_whose_records_were_deleted_is_still_paid() {
+    let pair = Pair::start();
+    pair.alice.open_channel(&pair.chain, &pair.bob, 10_000_000);
+    let ours = pair.alice.invoice("ours", 5_000);
+    let small = pair.bob.invoice("small", 50_000);
+    let split = pair.bob.invoice("split", 15_000_000_000);
+    for invoice in [&ours, &small, &split] {
+        let paid = pair.alice.call("pay", json!([invoice["bolt11"]]));
+        wait_for("every part", || {
+            let settled = !statuses(&pair.alice.payments()).contains(&"pending");
+            settled.then_some(())
+        });
+        let delete = json!([invoice["payment_hash"], "complete"]);
+        pair.alice.call("delpay", delete);
+        assert!(pair.alice.payments().is_empty());
+        assert_eq!(pair.alice.call("pay", json!([invoice["bolt11"]])), paid);
+        assert!(pair.alice.payments().is_empty(), "nothing was sent");
+    }
+}

@@ -1,0 +1,128 @@
+"""Every method that pyln-client has a wrapper for, as its users call it."""
+
+import hashlib
+import json
+import subprocess
+
+from conftest import BIN, PATIENCE, wait_for
+
+
+def test_a_node_tells_of_itself_and_of_its_channel(pair):
+    info = pair.alice.rpc.getinfo()
+    assert info["id"] == pair.alice.id
+    assert info["network"] == "regtest"
+    assert info["num_peers"] == 1
+    assert info["num_active_channels"] == 1
+    assert info["blockheight"] == pair.chain.height()
+    assert pair.connected["id"] == pair.bob.id
+    channel = pair.alice.channel()
+    assert channel["peer_id"] == pair.bob.id
+    assert channel["funding_txid"] == pair.funded["txid"]
+    assert channel["total_msat"] == 1_000_000_000
+    assert channel["opener"] == "local"
+    assert pair.bob.channel()["opener"] == "remote"
+    [hop] = pair.route(1_000)
+    assert (hop["id"], hop["delay"]) == (pair.bob.id, 42)
+    assert hop["channel"] == channel["short_channel_id"]
+
+
+def test_a_sendpay_completes_and_every_filter_of_listsendpays_finds_it(pair):
+    rpc = pair.alice.rpc
+    invoice = pair.bob.rpc.invoice(50_000, "one", "first")
+    sent = pair.sendpay(invoice, 50_000, label="mine", bolt11=invoice["bolt11"])
+    assert sent["status"] == "pending"
+    waited = rpc.waitsendpay(invoice["payment_hash"], timeout=PATIENCE)
+    assert waited["status"] == "complete"
+    preimage = bytes.fromhex(waited["payment_preimage"])
+    assert hashlib.sha256(preimage).hexdigest() == invoice["payment_hash"]
+    # A second one, refused by bob: its secret is of nobody.
+    other = pair.bob.rpc.invoice(60_000, "two", "second")
+    other["payment_secret"] = "ee" * 32
+    pair.sendpay(other, 60_000)
+    wait_for("the refusal", lambda: rpc.listsendpays(status="failed")["payments"])
+
+    complete, failed = rpc.listsendpays()["payments"]
+    assert complete == waited
+    assert failed["failcodename"] == "WIRE_INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS"
+    found = {
+        "bolt11": dict(bolt11=invoice["bolt11"]),
+        "payment_hash": dict(payment_hash=invoice["payment_hash"]),
+        "status": dict(status="complete"),
+        "limit": dict(index="created", start=1, limit=1),
+    }
+    for name, params in found.items():
+        assert rpc.call("listsendpays", params)["payments"] == [complete], name
+    for index in ("created", "updated"):
+        start = failed[f"{index}_index"]
+        params = dict(index=index, start=start, limit=10)
+        assert rpc.call("listsendpays", params)["payments"] == [failed], index
+    assert rpc.listsendpays(status="pending") == {"payments": []}
+    assert pair.bob.rpc.listinvoices("one")["invoices"][0]["status"] == "paid"
+    assert pair.bob.rpc.listinvoices("two")["invoices"][0]["status"] == "unpaid"
+
+
+def test_an_invoice_is_paid_once_and_listed_as_one_payment(pair):
+    rpc = pair.alice.rpc
+    invoice = pair.bob.rpc.invoice(70_000, "paid", "description")
+    paid = rpc.pay(invoice["bolt11"], label="mine")
+    assert paid["status"] == "complete"
+    assert paid["payment_hash"] == invoice["payment_hash"]
+    assert rpc.pay(invoice["bolt11"]) == paid
+    [pays] = rpc.listpays(invoice["bolt11"])["pays"]
+    assert pays["preimage"] == paid["payment_preimage"]
+    assert (pays["label"], pays["status"]) == ("mine", "complete")
+    assert rpc.listpays()["pays"] == [pays]
+    assert len(rpc.listsendpays()["payments"]) == 1
+
+
+def test_errors_come_with_their_codes_and_data(pair, refused):
+    rpc = pair.alice.rpc
+    invoice = pair.bob.rpc.invoice(50_000, "one", "first")
+    error = refused(rpc.listsendpays, bolt11=invoice["bolt11"], payment_hash="11" * 32)
+    text = "Can only specify one of {bolt11} or {payment_hash}"
+    assert (error["code"], error["message"]) == (-32602, text)
+    assert refused(rpc.call, "nonsense")["code"] == -32601
+    assert refused(rpc.waitsendpay, "11" * 32)["code"] == 208
+    invoice["payment_hash"] = "11" * 32
+    pair.sendpay(invoice, 50_000)
+    error = refused(rpc.waitsendpay, "11" * 32, timeout=PATIENCE)
+    assert error["code"] == 203
+    assert error["data"]["status"] == "failed"
+    assert error["data"]["erring_node"] == pair.bob.id
+
+
+def test_a_deleted_record_is_gone_and_its_neighbours_stay(pair, refused):
+    rpc = pair.alice.rpc
+    invoices = [pair.bob.rpc.invoice(1_000, label, "") for label in ("one", "two")]
+    for invoice in invoices:
+        rpc.pay(invoice["bolt11"])
+    first, second = rpc.listsendpays()["payments"]
+    assert refused(rpc.delpay, first["payment_hash"], "failed")["code"] == 208
+    assert rpc.delpay(first["payment_hash"], "complete")["payments"] == [first]
+    assert rpc.listsendpays()["payments"] == [second]
+    # Deleted is not unpaid: the old result, and nothing sent.
+    assert rpc.pay(invoices[0]["bolt11"])["payment_preimage"] == first["payment_preimage"]
+    assert rpc.listsendpays()["payments"] == [second]
+
+
+def test_help_names_every_method_and_stop_ends_the_process(pair):
+    commands = {row["command"].split()[0] for row in pair.alice.rpc.help()["help"]}
+    assert {"getinfo", "sendpay", "waitsendpay", "listsendpays", "pay", "listpays"} <= commands
+    assert "listsendpays" in pair.alice.rpc.help("listsendpays")["help"][0]["command"]
+    pair.alice.rpc.stop()
+    assert pair.alice.process.wait(PATIENCE) == 0
+
+
+def test_sendpay_cli_lists_what_pyln_lists(pair):
+    invoice = pair.bob.rpc.invoice(1_000, "one", "")
+    pair.alice.rpc.pay(invoice["bolt11"])
+    command = [BIN / "sendpay-cli", "--dir", pair.alice.dir, "--network", "regtest"]
+    ran = subprocess.run(
+        [*command, "listsendpays", f"payment_hash={invoice['payment_hash']}"],
+        capture_output=True, check=True, timeout=PATIENCE,
+    )
+    assert json.loads(ran.stdout) == pair.alice.rpc.listsendpays()
+    ran = subprocess.run(
+        [*command, "listsendpays", "payment_hash=11"], capture_output=True, timeout=PATIENCE
+    )
+    assert ran.returncode == 1
