@@ -16,3 +16,4 @@ mod openings;
 mod payments;
 mod pays;
 mod reorganisation;
+mod unusable_stores;
