@@ -87,7 +87,10 @@ fn listings() -> Vec<Row> {
                 start_hash.into(),
             ),
             (json!(["lnbcrt1garbage"]), "Invalid invstring: *".into()),
-            (json!([MAINNET]), "Invalid invstring: *".into()),
+            (
+                json!([MAINNET]),
+                "Invalid invstring: invoice is for another network*".into(),
+            ),
             (
                 json!({"payment_hash": "11"}),
                 should("payment_hash", "a 32 byte hex value"),
@@ -299,7 +302,12 @@ fn others(pair: &Pair) -> Vec<Row> {
             INVALID,
             "Invalid *".into(),
         ),
-        ("pay", json!([MAINNET]), INVALID, "Invalid *".into()),
+        (
+            "pay",
+            json!([MAINNET]),
+            INVALID,
+            "Invalid invstring: invoice is for another network*".into(),
+        ),
         (
             "pay",
             json!({"bolt11": MAINNET, "nonsense": 1}),
@@ -480,6 +488,12 @@ fn fits(message: &str, wanted: &str) -> bool {
 fn what_makes_no_sense_gets_its_error_and_nothing_else() {
     let pair = Pair::start();
     let invoice = pair.bob.invoice("good", 50_000);
+    // A good invoice, but of another network: that alone is what is refused below.
+    let decoded = pair.alice.call("decode", json!([MAINNET]));
+    assert_eq!(
+        (&decoded["valid"], &decoded["currency"]),
+        (&json!(true), &json!("bc"))
+    );
     let mut rows = parameters();
     rows.extend(listings());
     rows.extend(sendpays(&pair, &invoice));
