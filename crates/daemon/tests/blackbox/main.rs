@@ -18,3 +18,4 @@ mod openings;
 mod payments;
 mod pays;
 mod reorganisation;
+mod unusable_stores;
