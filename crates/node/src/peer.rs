@@ -24,7 +24,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(250);
 /// First and longest pause between two tries at one peer.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
-const PAUSE_MAX: Duration = Duration::from_secs(30);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Inbound connections at once; LDK keeps a few hundred kB for each.
 const INBOUND_MAX: usize = 1_000;
 
