@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction};
-use lightning::ln::channel_state::{ChannelDetails, InboundHTLCStateDetails};
+use lightning::ln::channel_state::ChannelDetails;
 use lightning::ln::types::ChannelId;
 use sendpay_chain::client::BroadcastError;
 use thiserror::Error;
@@ -487,23 +487,4 @@ fn show(inner: &Inner, details: ChannelDetails) -> Channel {
         type_bits,
         htlcs: sent.chain(received).collect(),
     }
-}
-
-/// Whether an HTLC of this hash came in and is neither claimed nor failed.
-pub(crate) fn holds_htlc(inner: &Inner, payment_hash: &[u8; 32]) -> bool {
-    inner
-        .manager
-        .list_channels()
-        .iter()
-        .flat_map(|channel| &channel.pending_inbound_htlcs)
-        .any(|htlc| {
-            htlc.payment_hash.0 == *payment_hash
-                && matches!(
-                    htlc.state,
-                    Some(
-                        InboundHTLCStateDetails::Committed
-                            | InboundHTLCStateDetails::AwaitingRemoteRevokeToAdd
-                    )
-                )
-        })
 }

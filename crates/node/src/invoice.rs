@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bitcoin::hashes::{Hash, sha256};
+use lightning::ln::channel_state::InboundHTLCStateDetails;
 use lightning::ln::channelmanager::{Bolt11InvoiceParameters, MIN_FINAL_CLTV_EXPIRY_DELTA};
 use lightning::types::payment::{PaymentHash as LdkPaymentHash, PaymentPreimage as LdkPreimage};
 use lightning_invoice::{Bolt11InvoiceDescription, Description, Sha256};
@@ -17,7 +18,6 @@ use sendpay_ledger::{
 use thiserror::Error;
 
 use crate::Inner;
-use crate::channel::holds_htlc;
 use crate::clock::unix_millis;
 
 /// Least `min_final_cltv_expiry_delta` of an invoice: LDK fails an HTLC back 39 blocks before its
@@ -433,4 +433,23 @@ fn describe(new: &NewBolt11) -> Result<Bolt11InvoiceDescription, NewInvoiceError
     Description::new(new.description.clone())
         .map(Bolt11InvoiceDescription::Direct)
         .map_err(|_| NewInvoiceError::Description)
+}
+
+/// Whether an HTLC of this hash came in and is neither claimed nor failed.
+fn holds_htlc(inner: &Inner, payment_hash: &[u8; 32]) -> bool {
+    inner
+        .manager
+        .list_channels()
+        .iter()
+        .flat_map(|channel| &channel.pending_inbound_htlcs)
+        .any(|htlc| {
+            htlc.payment_hash.0 == *payment_hash
+                && matches!(
+                    htlc.state,
+                    Some(
+                        InboundHTLCStateDetails::Committed
+                            | InboundHTLCStateDetails::AwaitingRemoteRevokeToAdd
+                    )
+                )
+        })
 }
