@@ -5,6 +5,7 @@
 //! nothing of the hash is complete (L7). What was sent and why it failed is read back from the
 //! ledger, so that nothing here is true that is not in `listsendpays`.
 
+mod earlier;
 mod route;
 
 use std::collections::HashMap;
@@ -13,13 +14,13 @@ use std::time::Duration;
 
 use lightning_invoice::Bolt11Invoice;
 use sendpay_ledger::{
-    BeginError, GroupFilter, Hop, Msat, NodeId, Order, Payment, PaymentHash, Preimage, ReadError,
-    Status,
+    BeginError, Hop, Msat, NodeId, Payment, PaymentHash, Preimage, ReadError, Status,
 };
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::earlier::{paid_group, settle_earlier};
 use crate::Inner;
 use crate::bolt11::{Bolt11, Bolt11Error, decode};
 use crate::clock::unix_seconds;
@@ -28,8 +29,6 @@ use crate::payment::{SendPay, SendPayError};
 
 /// Most parts out at once for one payment.
 const PARTS_MAX: u8 = 16;
-/// Groups of one hash that are looked through for an old result.
-const GROUPS_A_PAGE: usize = 100;
 
 /// What to pay, and within which bounds.
 #[derive(Clone, Debug)]
@@ -235,97 +234,6 @@ async fn run(
         return attempt.pay_ourselves().await;
     }
     attempt.run().await
-}
-
-/// The old result if the hash is paid; waits for what an earlier `pay` (perhaps before a restart)
-/// left out. None when nothing of the hash is pending or complete.
-async fn settle_earlier(
-    inner: &Inner,
-    hash: PaymentHash,
-    deadline: Instant,
-) -> Result<Option<PaidInvoice>, PayError> {
-    loop {
-        let changed = inner.ledger.changed(hash);
-        if let Some(paid) = paid_group(inner, hash)? {
-            return Ok(Some(paid));
-        }
-        let pending = find_group(inner, hash, Status::Pending)?;
-        let Some(pending) = pending else {
-            return Ok(None);
-        };
-        if tokio::time::timeout_at(deadline, changed).await.is_err() {
-            let parts = inner.ledger.group(hash, pending.groupid)?;
-            return Err(PayError::InProgress(parts));
-        }
-    }
-}
-
-fn find_group(
-    inner: &Inner,
-    hash: PaymentHash,
-    status: Status,
-) -> Result<Option<sendpay_ledger::Group>, PayError> {
-    let filter = GroupFilter {
-        payment_hash: Some(hash),
-        status: Some(status),
-        order: Order::Created,
-        start: 0,
-    };
-    let mut found = None;
-    let mut after = None;
-    loop {
-        let next = inner
-            .ledger
-            .groups_page(&filter, after, GROUPS_A_PAGE, &mut |group| {
-                found.get_or_insert_with(|| group.clone());
-            })?;
-        match next {
-            Some(next) if found.is_none() => after = Some(next),
-            _ => return Ok(found),
-        }
-    }
-}
-
-fn paid_group(inner: &Inner, hash: PaymentHash) -> Result<Option<PaidInvoice>, PayError> {
-    let Some(group) = find_group(inner, hash, Status::Complete)? else {
-        return paid_and_deleted(inner, hash);
-    };
-    let Some(preimage) = group.preimage else {
-        return Ok(None);
-    };
-    Ok(Some(PaidInvoice {
-        preimage,
-        payment_hash: hash,
-        destination: group.destination,
-        amount_msat: group.amount_msat.unwrap_or(group.amount_sent_msat),
-        amount_sent_msat: group.amount_sent_msat,
-        parts: group.number_of_parts,
-        created_at_ms: group.created_at_ms,
-    }))
-}
-
-/// What is known of a payment whose records were deleted: it is not paid again (L7).
-fn paid_and_deleted(inner: &Inner, hash: PaymentHash) -> Result<Option<PaidInvoice>, PayError> {
-    let parts = inner.ledger.deleted_complete(hash)?;
-    let Some((first, preimage)) = parts
-        .first()
-        .and_then(|first| Some((first, first.preimage?)))
-    else {
-        return Ok(None);
-    };
-    let sum = |amount: fn(&Payment) -> Msat| {
-        let sum = parts.iter().map(|part| amount(part).msat()).sum();
-        Msat::new(sum).unwrap_or(Msat::MAX)
-    };
-    Ok(Some(PaidInvoice {
-        preimage,
-        payment_hash: hash,
-        destination: first.destination,
-        amount_msat: sum(|part| part.amount_msat),
-        amount_sent_msat: sum(|part| part.amount_sent_msat),
-        parts: u64::try_from(parts.len()).unwrap_or(u64::MAX),
-        created_at_ms: first.created_at_ms,
-    }))
 }
 
 struct Attempt<'a> {
