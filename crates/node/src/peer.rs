@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bitcoin::secp256k1::PublicKey;
 use thiserror::Error;
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::watch;
 
@@ -98,18 +99,65 @@ pub(crate) async fn listen(
             );
             continue;
         };
+        let (stream, twin) = stream;
+        let from = twin.peer_addr().ok();
         let disconnected = lightning_net_tokio::setup_inbound(inner.peers.clone(), stream);
+        let inner = inner.clone();
         tokio::spawn(async move {
-            disconnected.await;
+            watch_for_the_end(&twin, disconnected, || {
+                let peer = list(&inner).into_iter().find(|peer| peer.address == from);
+                if let Some(peer) = peer {
+                    inner.peers.disconnect_by_node_id(peer.node_id);
+                }
+            })
+            .await;
             drop(place);
         });
     }
 }
 
+/// The stream for LDK, and a twin on the same socket to watch it by.
+///
 /// LDK's net layer leaves Nagle's algorithm on, which costs 40 ms a message.
-fn prepared(stream: TcpStream) -> std::io::Result<std::net::TcpStream> {
+fn prepared(stream: TcpStream) -> std::io::Result<(std::net::TcpStream, TcpStream)> {
     stream.set_nodelay(true)?;
-    stream.into_std()
+    let stream = stream.into_std()?;
+    let twin = TcpStream::from_std(stream.try_clone()?)?;
+    Ok((stream, twin))
+}
+
+/// Waits until LDK has let a connection go, and makes it do so when the other end is gone.
+///
+/// LDK pauses reading while it has much to write. If the peer dies then, the write fails, and
+/// nobody reads the end: the peer counts as connected, and its new connection is refused as a
+/// second one, until two pings were not answered (20 s).
+async fn watch_for_the_end(
+    twin: &TcpStream,
+    disconnected: impl Future<Output = ()>,
+    mut disconnect: impl FnMut(),
+) {
+    tokio::pin!(disconnected);
+    let mut ended = false;
+    loop {
+        tokio::select! {
+            () = &mut disconnected => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        // Closed in two looks: what LDK was still reading it has read by then.
+        if std::mem::replace(&mut ended, is_closed(twin).await) && ended {
+            disconnect();
+        }
+    }
+}
+
+/// Whether the peer has closed the connection, whatever is left to read.
+async fn is_closed(twin: &TcpStream) -> bool {
+    let known = tokio::time::timeout(Duration::ZERO, twin.ready(Interest::READABLE)).await;
+    match known {
+        Ok(Ok(ready)) => ready.is_read_closed(),
+        Ok(Err(_)) => true,
+        Err(_) => false,
+    }
 }
 
 /// Connects to a peer, at the address given or the one known, and remembers it.
@@ -150,16 +198,19 @@ async fn dial(inner: &Arc<Inner>, node_id: PublicKey, address: &str) -> Result<P
         source,
     };
     let stream = TcpStream::connect(socket).await.map_err(tcp)?;
-    let stream = prepared(stream).map_err(tcp)?;
+    let (stream, twin) = prepared(stream).map_err(tcp)?;
     let disconnected = lightning_net_tokio::setup_outbound(inner.peers.clone(), node_id, stream);
-    tokio::pin!(disconnected);
+    let peers = inner.peers.clone();
+    let mut watched = tokio::spawn(async move {
+        watch_for_the_end(&twin, disconnected, || peers.disconnect_by_node_id(node_id)).await;
+    });
     loop {
         if let Some(peer) = find(inner, &node_id) {
             return Ok(peer);
         }
         // LDK has no event for a finished handshake; it takes a millisecond or two.
         tokio::select! {
-            () = &mut disconnected => return Err(ConnectError::Handshake(node_id)),
+            _ = &mut watched => return Err(ConnectError::Handshake(node_id)),
             () = tokio::time::sleep(Duration::from_millis(2)) => {}
         }
     }
@@ -250,4 +301,33 @@ fn channel_peers(inner: &Inner) -> Vec<PublicKey> {
     peers.sort();
     peers.dedup();
     peers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// LDK as it is with its reading paused: it never lets go by itself.
+    async fn watched(twin: TcpStream) {
+        let told = Arc::new(tokio::sync::Notify::new());
+        let tell = told.clone();
+        watch_for_the_end(&twin, told.notified(), move || tell.notify_one()).await;
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_connection_is_seen_while_nobody_reads() {
+        for unread in [&b""[..], b"unread"] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let other = TcpStream::connect(address).await.unwrap();
+            let (ours, _) = listener.accept().await.unwrap();
+            let (_stream, twin) = prepared(ours).unwrap();
+            other.writable().await.unwrap();
+            assert_eq!(other.try_write(unread).unwrap(), unread.len());
+            assert!(!is_closed(&twin).await);
+            let watched = tokio::spawn(watched(twin));
+            drop(other);
+            watched.await.unwrap();
+        }
+    }
 }

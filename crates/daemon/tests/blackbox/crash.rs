@@ -492,7 +492,7 @@ fn records_stay_true_when_either_node_is_killed_at_any_instant() {
     let seed = setting("SENDPAY_CRASH_SEED").unwrap_or(now.as_micros() as u64);
     let rounds = setting("SENDPAY_CRASH_ROUNDS").unwrap_or(ROUNDS);
     println!("SENDPAY_CRASH_SEED={seed} SENDPAY_CRASH_ROUNDS={rounds}");
-    let pair = Pair::start();
+    let pair = Pair::with(&["log.level=debug"]);
     let listed = pair.alice.call("listpeerchannels", json!({}));
     let channel_id = listed["channels"][0]["channel_id"].as_str().unwrap();
     let senders = [&pair.alice, &pair.bob].map(|node| Sender::new(node, channel_id));

@@ -19,6 +19,9 @@ use tokio::runtime::Runtime;
 /// Longest that anything may take before the test is given up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Lines of a node's log that a failed test shows.
+const LOG_LINES: usize = 80;
+
 /// A key of nobody: blocks that no node should be paid by.
 const NOBODY: &str = "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqgw";
 
@@ -225,6 +228,17 @@ impl Node {
         std::fs::read_to_string(self.dir.join("stderr")).unwrap()
     }
 
+    /// What a failed test shows of a node.
+    fn tell(&self) {
+        let log = std::fs::read_to_string(self.dir.join("stderr")).unwrap_or_default();
+        let skipped = log.lines().count().saturating_sub(LOG_LINES);
+        eprintln!("the last of {}'s log:", self.name);
+        for line in log.lines().skip(skipped) {
+            eprintln!("  {line}");
+        }
+        eprintln!("{:?}", self.try_call("listpeerchannels", json!({})));
+    }
+
     /// A task of the daemon that panicked is a bug, whatever else the test saw.
     fn assert_no_panic(&self) {
         // A test that ends may have taken the directory away before its nodes.
@@ -362,6 +376,9 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell();
+        }
         self.kill();
         if !std::thread::panicking() {
             self.assert_no_panic();
