@@ -215,7 +215,15 @@ impl Trial {
         let mut sent_msat = [0; 2];
         for (from, node) in self.nodes.iter().enumerate() {
             let sender = &self.senders[from];
-            let listed = self.nodes[1 - from].call("listinvoices", json!({}));
+            let complete = node.call("listsendpays", json!({"status": "complete"}));
+            let complete = complete["payments"].as_array().unwrap().len();
+            // The sender may know of a payment a few milliseconds before its receiver.
+            let listed = wait_for("the receiver to have what was sent", || {
+                let listed = self.nodes[1 - from].call("listinvoices", json!({}));
+                let invoices = listed["invoices"].as_array()?.iter();
+                let paid = invoices.filter(|invoice| invoice["status"] == "paid");
+                (paid.count() >= complete).then_some(listed)
+            });
             let invoices: HashMap<&str, &Value> = listed["invoices"]
                 .as_array()
                 .unwrap()

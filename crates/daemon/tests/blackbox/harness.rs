@@ -266,6 +266,15 @@ impl Node {
         self.call("invoice", params)
     }
 
+    /// An invoice, once it is paid: the sender may know of that a few milliseconds before.
+    pub fn paid_invoice(&self, by: &Value) -> Value {
+        wait_for("an invoice to be paid", || {
+            let listed = self.call("listinvoices", by.clone());
+            let invoice = listed["invoices"].as_array()?.first()?.clone();
+            (invoice["status"] == "paid").then_some(invoice)
+        })
+    }
+
     /// Every record there is.
     pub fn payments(&self) -> Vec<Value> {
         self.call("listsendpays", json!({}))["payments"]
