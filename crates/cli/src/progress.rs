@@ -1,15 +1,13 @@
 //! How far a long result is: a moving line on standard error, for whoever waits for a file.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};
 
 /// How long a result may take without a word: less is not worth a line.
 const DELAY: Duration = Duration::from_secs(2);
 
-/// Records where they are looked at, else bytes. The style is not known to be right before it
-/// runs; the tests below run it.
-const RECORDS: &str = "{spinner} {human_pos} records, {msg}, {per_sec:0}, {elapsed}";
-const BYTES: &str = "{spinner} {bytes}, {bytes_per_sec}, {elapsed}";
+/// The line. Whether it is a template shows only when it is used, which the tests below do.
+const TEMPLATE: &str = "{spinner} {msg}, {elapsed}";
 
 /// The line, once it is there.
 pub(crate) struct Progress {
@@ -51,15 +49,10 @@ impl Progress {
             return;
         }
         if let Some(target) = self.target.take() {
-            self.line = Some(line(target, records > 0, began.elapsed()));
+            self.line = Some(line(target, began.elapsed()));
         }
         if let Some(line) = &self.line {
-            if records > 0 {
-                line.set_message(indicatif::HumanBytes(bytes).to_string());
-                line.set_position(records);
-            } else {
-                line.set_position(bytes);
-            }
+            line.set_message(message(records, bytes, began.elapsed()));
             line.tick();
         }
     }
@@ -72,13 +65,30 @@ impl Progress {
     }
 }
 
-fn line(target: ProgressDrawTarget, has_records: bool, elapsed: Duration) -> ProgressBar {
-    let template = if has_records { RECORDS } else { BYTES };
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
+fn line(target: ProgressDrawTarget, elapsed: Duration) -> ProgressBar {
     let line = ProgressBar::with_draw_target(None, target).with_elapsed(elapsed);
-    line.set_style(style);
+    if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+        line.set_style(style);
+    }
     line
+}
+
+/// How much there is, and how much of it comes in a second.
+fn message(records: u64, bytes: u64, elapsed: Duration) -> String {
+    let milliseconds = elapsed.as_millis().max(1);
+    let rate = |count: u64| {
+        let rate = u128::from(count) * 1000 / milliseconds;
+        u64::try_from(rate).unwrap_or(u64::MAX)
+    };
+    let sizes = format!("{} ({}/s)", HumanBytes(bytes), HumanBytes(rate(bytes)));
+    match records {
+        0 => sizes,
+        _ => format!(
+            "{} records ({}/s), {sizes}",
+            HumanCount(records),
+            HumanCount(rate(records))
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -144,8 +154,9 @@ mod tests {
         let mut progress = on(&recorder, Duration::ZERO);
         progress.tell(1_234_567, 3 << 20);
         let text = recorder.text();
-        assert!(text.contains("1,234,567 records, 3.00 MiB, "), "{text}");
-        assert!(text.contains("/s"), "{text}");
+        assert!(text.contains("1,234,567 records ("), "{text}");
+        assert!(text.contains("/s), 3.00 MiB ("), "{text}");
+        assert!(text.contains("/s), 0s"), "{text}");
         progress.end();
         assert!(recorder.text().ends_with("<clear>"), "{}", recorder.text());
     }
@@ -155,10 +166,16 @@ mod tests {
         let recorder = Recorder::default();
         let mut progress = on(&recorder, Duration::ZERO);
         progress.tell(0, 3 << 20);
-        assert!(
-            recorder.text().contains("3.00 MiB, "),
-            "{}",
-            recorder.text()
+        let text = recorder.text();
+        assert!(text.contains("3.00 MiB ("), "{text}");
+        assert!(!text.contains("records"), "{text}");
+    }
+
+    #[test]
+    fn rates_are_those_of_the_whole_time() {
+        assert_eq!(
+            message(3_000_000, 3 << 20, Duration::from_secs(3)),
+            "3,000,000 records (1,000,000/s), 3.00 MiB (1.00 MiB/s)"
         );
     }
 
