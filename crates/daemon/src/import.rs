@@ -89,6 +89,7 @@ fn facts(bolt11: &str) -> Option<InvoiceFacts> {
 fn tell(summary: &Summary, file: &ClnFile, origin: &str, took: Duration) -> Result<()> {
     let Summary {
         added,
+        settled,
         pending,
         unproven,
     } = *summary;
@@ -99,6 +100,11 @@ fn tell(summary: &Summary, file: &ClnFile, origin: &str, took: Duration) -> Resu
         file.release(),
         took.as_secs_f64()
     );
+    if settled > 0 {
+        text.push_str(&format!(
+            "{settled} payments that were pending have ended since the last import\n"
+        ));
+    }
     if pending > 0 {
         text.push_str(&format!(
             "{pending} of the payments are pending; once you know what became of them, tell by \

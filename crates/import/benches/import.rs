@@ -48,7 +48,7 @@ fn fill(cln: &Cln, payments: u32) {
                 preimage.payment_hash().0,
                 node,
                 (!failed).then_some(preimage.0),
-                format!("lnbc{:0>295}", preimage.payment_hash()),
+                format!("lnbc{:0>296}", preimage.payment_hash().to_string()),
                 failed.then_some(1),
             ))
             .unwrap();

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use sendpay_ledger::{
-    Closed, ImportBatch, Imported, ImportedEnd, Ledger, PaymentHash, ReadError,
+    Closed, ImportBatch, Imported, ImportedEnd, ImportedPending, Ledger, PaymentHash, ReadError,
     SettleImportedError, Ticket,
 };
 
@@ -25,6 +25,8 @@ const COMMITS_QUEUED_MAX: usize = 2;
 pub struct Summary {
     /// What this import recorded.
     pub added: Imported,
+    /// Payments of an earlier import that were pending, and that the file says the end of by now.
+    pub settled: u64,
     /// Of those recorded: payments that are pending.
     pub pending: u64,
     /// Of those pending: payments that CLN called complete and had no proof for.
@@ -82,6 +84,9 @@ pub enum ImportError {
     /// The ledger refused.
     #[error("the ledger could not record it")]
     Record(#[from] sendpay_ledger::ImportError),
+    /// The ledger refused the end of one that was pending.
+    #[error("the ledger could not settle one that was pending")]
+    Settle(#[from] SettleImportedError),
     /// The store was closed.
     #[error(transparent)]
     Closed(#[from] Closed),
@@ -104,6 +109,7 @@ pub fn import(
         after_payment: done.payment.map_or(-1, |(id, _)| id),
         after_invoice: done.invoice.map_or(-1, |(id, _)| id),
     };
+    let before = ledger.imported_pending(origin)?;
     let of = run.count()?;
     let mut checked = 0;
     run.batches(&|_| None, &mut |batch, _| {
@@ -146,6 +152,7 @@ pub fn import(
     while !queued.is_empty() {
         await_one(&mut queued, &mut summary)?;
     }
+    summary.settled = run.settle(ledger, before)?;
     match file.is_unchanged() {
         true => Ok(summary),
         false => Err(ImportError::Changed),
@@ -220,6 +227,25 @@ impl Run<'_> {
     fn batches(&self, facts: Facts<'_>, take: Take<'_>) -> Result<(), ImportError> {
         self.payments(take)?;
         self.invoices(facts, take)
+    }
+
+    /// Ends what was pending at an earlier import, where the file has it ended. Returns how many.
+    fn settle(&self, ledger: &Ledger, pending: Vec<ImportedPending>) -> Result<u64, ImportError> {
+        let failed = |cause| self.file.failed(cause);
+        let statement = select("payments", PAYMENTS, self.file.version, "WHERE id = ?1");
+        let mut statement = self.file.connection.prepare(&statement).map_err(failed)?;
+        let mut settled = 0;
+        for record in pending {
+            let mut found = statement.query([record.origin_id]).map_err(failed)?;
+            let Some(row) = found.next().map_err(failed)? else {
+                continue;
+            };
+            let payment = payments::read(row)?.payment;
+            if payment.payment_hash == record.payment_hash && payment.end != ImportedEnd::Pending {
+                settled += u64::from(ledger.end_imported(record, payment.end).wait()??);
+            }
+        }
+        Ok(settled)
     }
 
     fn payments(&self, take: Take<'_>) -> Result<(), ImportError> {

@@ -65,4 +65,4 @@ pub use route::{Hop, ROUTE_HOPS_MAX, RouteError};
 pub use self_pay::SelfPayError;
 pub use sendpay_store::{Closed, OpenError, Store, Ticket};
 pub use settle::{SettleError, Settled};
-pub use settle_imported::SettleImportedError;
+pub use settle_imported::{ImportedPending, SettleImportedError};

@@ -9,7 +9,12 @@ use sendpay_store::Ticket;
 use crate::read::from_read_error;
 use crate::row::{COLUMNS, find_payments, sql};
 use crate::settle::{complete_row, fail_row, keep_late_preimage};
-use crate::{Failure, Ledger, Payment, PaymentHash, Preimage, ReadError, Status, Violation};
+use crate::{
+    Failure, ImportedEnd, Ledger, Payment, PaymentHash, Preimage, ReadError, Status, Violation,
+};
+
+/// CLN's `PAY_UNSPECIFIED_ERROR`.
+const UNSPECIFIED: i32 = 209;
 
 /// Why an imported record was not settled. L2, L3 and L4 hold for them as for all others.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +71,96 @@ impl Ledger {
                 }),
             },
         )
+    }
+}
+
+/// An imported record that is pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImportedPending {
+    /// Its number here.
+    pub created_index: u64,
+    /// Its number at the node it comes from.
+    pub origin_id: i64,
+    /// What is paid.
+    pub payment_hash: PaymentHash,
+}
+
+impl Ledger {
+    /// What was imported of this node and is pending: as many as HTLCs were out there.
+    pub fn imported_pending(&self, origin: &str) -> Result<Vec<ImportedPending>, ReadError> {
+        self.store.read(|connection| {
+            let pending = connection
+                .prepare_cached(
+                    "SELECT created_index, origin_id, payment_hash FROM payment
+                     WHERE status = 0 AND origin = (SELECT id FROM origin WHERE name = ?1)
+                         AND origin <> 0",
+                )?
+                .query_map([origin], |row| {
+                    Ok(ImportedPending {
+                        created_index: row.get::<_, i64>(0)?.cast_unsigned(),
+                        origin_id: row.get(1)?,
+                        payment_hash: PaymentHash(row.get(2)?),
+                    })
+                })?
+                .collect::<Result<_, _>>()?;
+            Ok(pending)
+        })
+    }
+
+    /// The node that a pending record was imported from has settled it since. True if that was
+    /// recorded now; false if it says pending still, or the record is settled already (L2).
+    pub fn end_imported(
+        &self,
+        record: ImportedPending,
+        end: ImportedEnd,
+    ) -> Ticket<Result<bool, SettleImportedError>> {
+        let changed = Arc::clone(&self.payments_changed);
+        self.store.enqueue_then(
+            size_of::<ImportedEnd>(),
+            move |connection| end_one(connection, &record, &end),
+            move |outcome| {
+                if let Ok(true) = outcome {
+                    changed.wake(&record.payment_hash);
+                }
+            },
+        )
+    }
+}
+
+fn end_one(
+    connection: &Connection,
+    record: &ImportedPending,
+    end: &ImportedEnd,
+) -> Result<bool, SettleImportedError> {
+    let created_index = sql(record.created_index);
+    let is_pending = connection
+        .prepare_cached(
+            "SELECT 1 FROM payment WHERE created_index = ?1 AND payment_hash = ?2
+                 AND status = 0 AND origin <> 0",
+        )?
+        .exists((created_index, record.payment_hash.as_bytes()))?;
+    match end {
+        _ if !is_pending => Ok(false),
+        ImportedEnd::Pending => Ok(false),
+        ImportedEnd::Complete { preimage, at_ms } => {
+            if preimage.payment_hash() != record.payment_hash {
+                return Err(SettleImportedError::NoProof(record.payment_hash));
+            }
+            Ok(complete_row(connection, created_index, preimage, *at_ms)?.is_some())
+        }
+        ImportedEnd::Failed { failure, at_ms, .. } => {
+            let unknown = || Failure {
+                code: UNSPECIFIED,
+                failcode: None,
+                erring_index: None,
+                erring_node: None,
+                erring_channel: None,
+                erring_direction: None,
+                message: "Payment failure reason unknown".to_owned(),
+            };
+            let failure = failure.clone().unwrap_or_else(unknown);
+            Ok(fail_row(connection, created_index, &failure, *at_ms)?.is_some())
+        }
     }
 }
 

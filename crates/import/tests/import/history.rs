@@ -361,3 +361,37 @@ fn groups_labels_and_invoices_that_are_taken_make_room() {
         .unwrap();
     assert_eq!(kept, text("order 1"));
 }
+
+#[test]
+fn what_cln_has_settled_since_is_settled() {
+    let scene = Scene::new();
+    let cln = scene.cln(282);
+    cln.payment(1, 1, 0, &[]);
+    cln.payment(2, 2, 0, &[]);
+    cln.payment(3, 3, 0, &[]);
+    scene.import().unwrap();
+    let update = |set: &str| {
+        let statement = format!("UPDATE payments SET completed_at = 1700000000, {set}");
+        cln.connection.execute(&statement, []).unwrap();
+    };
+    update("status = 1, payment_preimage = zeroblob(32) WHERE id = 1");
+    // Without proof it stays in doubt.
+    let summary = scene.import().unwrap();
+    assert_eq!((summary.settled, summary.added.payments), (0, 0));
+    let proof = "unhex('0101010101010101010101010101010101010101010101010101010101010101')";
+    update(&format!("payment_preimage = {proof} WHERE id = 1"));
+    update("status = 2 WHERE id = 2");
+    assert_eq!(scene.import().unwrap().settled, 2);
+    let statuses: Vec<_> = scene
+        .payments()
+        .iter()
+        .map(|payment| payment.status)
+        .collect();
+    assert_eq!(
+        statuses,
+        [Status::Complete, Status::Failed, Status::Pending]
+    );
+    assert_eq!(scene.of(1)[0].preimage, Some(preimage(1)));
+    assert_eq!(scene.of(1)[0].completed_at_ms, Some(1_700_000_000_000));
+    assert_eq!(scene.import().unwrap().settled, 0);
+}
