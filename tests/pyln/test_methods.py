@@ -57,7 +57,10 @@ def test_a_sendpay_completes_and_every_filter_of_listsendpays_finds_it(pair):
         params = dict(index=index, start=start, limit=10)
         assert rpc.call("listsendpays", params)["payments"] == [failed], index
     assert rpc.listsendpays(status="pending") == {"payments": []}
-    assert pair.bob.rpc.listinvoices("one")["invoices"][0]["status"] == "paid"
+    wait_for(
+        "the invoice to be paid",
+        lambda: pair.bob.rpc.listinvoices("one")["invoices"][0]["status"] == "paid",
+    )
     assert pair.bob.rpc.listinvoices("two")["invoices"][0]["status"] == "unpaid"
 
 

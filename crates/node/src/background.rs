@@ -167,6 +167,6 @@ pub(crate) async fn watch_holds(inner: Arc<Inner>, mut stop: watch::Receiver<boo
             changed = height.changed() => if changed.is_err() { return },
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        inner.review_holds();
+        inner.review_holds().await;
     }
 }

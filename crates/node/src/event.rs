@@ -52,6 +52,8 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
             claim_deadline,
             ..
         } => {
+            // No block comes between the look at the deadline and the claim.
+            let _fixed = inner.height_fixed.read().await;
             inner.payment_claimable(payment_hash, amount_msat, claim_deadline);
         }
         Event::PaymentClaimed {

@@ -190,6 +190,11 @@ impl Inner {
         let (Some(amount), true) = (amount, payable) else {
             return self.manager.fail_htlc_backwards(&hash);
         };
+        let height = self.manager.current_best_block().height;
+        if claim_deadline.is_some_and(|deadline| height >= deadline) {
+            // LDK has failed it back since it queued the event.
+            return;
+        }
         match (invoice.hold, invoice.preimage) {
             (false, Some(preimage)) => self.claim(preimage),
             // A settle that a crash cut short: the operator gave the preimage, it is durable.
@@ -211,15 +216,25 @@ impl Inner {
         self.manager.fail_htlc_backwards(&LdkPaymentHash(hash.0));
     }
 
-    /// Claims unless a claim is under way; says whether this call began it.
+    /// Claims unless a claim is under way; says whether this call began it. The caller holds
+    /// `height_fixed` and saw that LDK holds the HTLC, so that `PaymentClaimed` follows.
     fn claim_once(&self, preimage: Preimage) -> bool {
-        let mut claiming = self.claiming.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = claiming.insert(preimage.payment_hash());
-        drop(claiming);
+        let new = self.decide(preimage.payment_hash());
         if new {
             self.manager.claim_funds(LdkPreimage(preimage.0));
         }
         new
+    }
+
+    /// Takes the HTLCs of a hash for a claim or a cancellation; false when another has them.
+    fn decide(&self, hash: PaymentHash) -> bool {
+        let mut deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        deciding.insert(hash)
+    }
+
+    fn decided(&self, hash: PaymentHash) {
+        let mut deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
+        deciding.remove(&hash);
     }
 
     fn hold(self: &Arc<Self>, hash: LdkPaymentHash, amount: Msat, deadline: Option<u32>) {
@@ -248,11 +263,7 @@ impl Inner {
             if let Ok(Err(cause)) = paid.await {
                 tracing::error!(payment_hash = %hash, %cause, "a claimed payment has no invoice");
             }
-            inner
-                .claiming
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&hash);
+            inner.decided(hash);
         });
     }
 
@@ -266,12 +277,12 @@ impl Inner {
             Ok(Some(invoice)) if invoice.state == InvoiceState::Held => invoice,
             _ => return,
         };
-        let claiming = self
-            .claiming
+        let deciding = self
+            .deciding
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .contains(&hash);
-        if !claiming && !self.still_claimable(hash, invoice.claim_deadline) {
+        if !deciding && !self.still_claimable(hash, invoice.claim_deadline) {
             tracing::info!(payment_hash = %hash, "the held HTLC is gone; invoice cancelled");
             drop(self.ledger.invoice_cancelled(hash, unix_millis()));
         }
@@ -287,7 +298,8 @@ impl Inner {
     /// Looks at every held invoice, at the start and at every block: one whose HTLC is gone (LDK
     /// fails back what comes too near to its end) is cancelled; one that was being settled when the
     /// node stopped is claimed.
-    pub(crate) fn review_holds(&self) {
+    pub(crate) async fn review_holds(&self) {
+        let _fixed = self.height_fixed.read().await;
         let mut held = Vec::new();
         let filter = InvoiceFilter {
             held_only: true,
@@ -332,28 +344,22 @@ impl Inner {
                 .filter(|invoice| invoice.hold)
                 .ok_or(SettleHeldError::Unknown(hash))
         };
-        let changed = self.ledger.invoice_changed(hash);
+        let mut changed = self.ledger.invoice_changed(hash);
         let invoice = find()?;
         match invoice.state {
             InvoiceState::Paid => return Ok(invoice),
             InvoiceState::Held => {}
             other => return Err(SettleHeldError::NotHeld(other.as_str())),
         }
-        let height = self.manager.current_best_block().height;
-        if let Some(deadline) = invoice.claim_deadline
-            && height >= deadline
-        {
-            return Err(SettleHeldError::Deadline { deadline, height });
+        // When another call has begun to claim it or to cancel it, this one waits for what it does.
+        if self.decide(hash) {
+            let begun = self.begin_claim(preimage, invoice.claim_deadline).await;
+            if let Err(cause) = begun {
+                self.decided(hash);
+                self.cancel_if_gone(hash);
+                return Err(cause);
+            }
         }
-        // The preimage first, so that a crash on the way claims at the next start.
-        self.ledger.invoice_settling(hash, preimage).await??;
-        if !holds_htlc(self, &hash.0) {
-            self.cancel_if_gone(hash);
-            return Err(SettleHeldError::FailedBack);
-        }
-        drop(changed);
-        let mut changed = self.ledger.invoice_changed(hash);
-        self.claim_once(preimage);
         let wait = async {
             loop {
                 let invoice = find()?;
@@ -371,6 +377,30 @@ impl Inner {
             .map_err(|_| SettleHeldError::Slow)?
     }
 
+    /// Lets LDK claim what it holds for this preimage. No block comes between the look at the
+    /// deadline and the claim, or LDK might have failed the HTLC back and would say nothing.
+    async fn begin_claim(
+        &self,
+        preimage: Preimage,
+        deadline: Option<u32>,
+    ) -> Result<(), SettleHeldError> {
+        let _fixed = self.height_fixed.read().await;
+        let height = self.manager.current_best_block().height;
+        if let Some(deadline) = deadline
+            && height >= deadline
+        {
+            return Err(SettleHeldError::Deadline { deadline, height });
+        }
+        let hash = preimage.payment_hash();
+        // The preimage first, so that a crash on the way claims at the next start.
+        self.ledger.invoice_settling(hash, preimage).await??;
+        if !holds_htlc(self, &hash.0) {
+            return Err(SettleHeldError::FailedBack);
+        }
+        self.manager.claim_funds(LdkPreimage(preimage.0));
+        Ok(())
+    }
+
     /// Cancels an open or held invoice and fails its HTLCs back.
     pub(crate) async fn cancel_held(&self, hash: PaymentHash) -> Result<Invoice, CancelHeldError> {
         let found = self.ledger.invoice(InvoiceKey::Hash(hash))?;
@@ -378,16 +408,15 @@ impl Inner {
         if invoice.is_none() {
             return Err(CancelError::Unknown(hash).into());
         }
-        if self
-            .claiming
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(&hash)
-        {
+        if !self.decide(hash) {
             return Err(CancelError::Paid.into());
         }
-        let cancelled = self.ledger.invoice_cancelled(hash, unix_millis()).await??;
-        self.manager.fail_htlc_backwards(&LdkPaymentHash(hash.0));
+        let cancelled = self.ledger.invoice_cancelled(hash, unix_millis()).await;
+        if let Ok(Ok(_)) = cancelled {
+            self.manager.fail_htlc_backwards(&LdkPaymentHash(hash.0));
+        }
+        self.decided(hash);
+        let cancelled = cancelled??;
         Ok(match cancelled {
             Cancelled::Now(invoice) | Cancelled::Already(invoice) => invoice,
         })

@@ -122,7 +122,8 @@ pub(crate) struct Inner {
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) failures: Mutex<HashMap<LdkPaymentId, Failure>>,
     pub(crate) openings: Mutex<HashMap<u128, channel::Opening>>,
-    pub(crate) claiming: Mutex<HashSet<PaymentHash>>,
+    /// Hashes whose HTLCs are being claimed or cancelled.
+    pub(crate) deciding: Mutex<HashSet<PaymentHash>>,
     pub(crate) paying: pay::Running,
     pub(crate) fees_collected_msat: AtomicU64,
 }

@@ -114,7 +114,7 @@ impl Node {
                 "payments recorded before a crash never left: failed"
             );
         }
-        inner.review_holds();
+        inner.review_holds().await;
         crate::channel::review_openings(&inner).await;
         Ok(run(inner, listener, height, headers, tip).await)
     }
@@ -214,7 +214,7 @@ fn join(
         stop: watch::channel(false).0,
         failures: Mutex::new(HashMap::new()),
         openings: Mutex::new(HashMap::new()),
-        claiming: Mutex::new(HashSet::new()),
+        deciding: Mutex::new(HashSet::new()),
         paying: crate::pay::Running::default(),
         fees_collected_msat: AtomicU64::new(0),
     };

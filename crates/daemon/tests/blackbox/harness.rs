@@ -9,21 +9,26 @@ use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use sendpay_chain::client::{Auth, ChainClient, ChainConfig};
-use sendpay_chain::regtest::Regtest;
 use sendpay_rpc::client::{CallError, Client};
 use sendpay_rpc::error::RpcError;
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
+
+// The benches name this file by a path of theirs, so its parts are named from its directory.
+#[path = "harness/chain.rs"]
+mod chain;
+#[path = "harness/network.rs"]
+mod network;
+
+pub use chain::Chain;
+// A bench uses fewer of them than the tests.
+#[allow(unused_imports)]
+pub use network::{Line, Pair, direct, direction, hop};
 
 /// Longest that anything may take before the test is given up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Lines of a node's log that a failed test shows.
 const LOG_LINES: usize = 80;
-
-/// A key of nobody: blocks that no node should be paid by.
-const NOBODY: &str = "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqgw";
 
 /// Asks until there is an answer.
 pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
@@ -34,110 +39,6 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         }
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// The chain of one test, in the test's own process.
-pub struct Chain {
-    runtime: Runtime,
-    regtest: Option<Regtest>,
-    client: ChainClient,
-}
-
-impl Chain {
-    pub fn start(dir: &Path) -> Chain {
-        let runtime = Runtime::new().unwrap();
-        let (regtest, client) = runtime.block_on(serve(&dir.join("chain")));
-        Chain {
-            runtime,
-            regtest: Some(regtest),
-            client,
-        }
-    }
-
-    /// Ends the chain's server, as if bitcoind were down. It comes back at the same port.
-    pub fn stop(&mut self) {
-        let regtest = self.regtest.take().unwrap();
-        self.runtime.block_on(regtest.stop());
-    }
-
-    /// Starts it again. `dir` is the one it was started in.
-    pub fn resume(&mut self, dir: &Path) {
-        let (regtest, client) = self.runtime.block_on(serve(&dir.join("chain")));
-        self.regtest = Some(regtest);
-        self.client = client;
-    }
-
-    pub fn settings(&self) -> Vec<String> {
-        let regtest = self.regtest.as_ref().unwrap();
-        vec![
-            format!("chain.rpc_address={}", regtest.rpc_address()),
-            format!("chain.cookie_file={}", regtest.cookie_file().display()),
-        ]
-    }
-
-    pub fn height(&self) -> u32 {
-        self.runtime
-            .block_on(self.client.best_block())
-            .unwrap()
-            .height
-    }
-
-    /// Mines to an address.
-    pub fn mine_to(&self, count: u32, address: &str) {
-        let address = address
-            .parse::<bitcoin::Address<_>>()
-            .unwrap()
-            .assume_checked();
-        self.runtime
-            .block_on(self.client.generate_to_address(count, &address))
-            .unwrap();
-    }
-
-    /// Mines blocks that pay nobody in the test.
-    pub fn mine(&self, count: u32) {
-        self.mine_to(count, NOBODY);
-    }
-
-    /// Takes the newest blocks away and mines others, one more, in their place.
-    pub fn reorganise(&self, depth: u32) {
-        let best = self.runtime.block_on(self.client.best_block()).unwrap();
-        let mut hash = best.hash;
-        for _ in 1..depth {
-            let block = self.runtime.block_on(async {
-                use lightning_block_sync::BlockSource;
-                self.client
-                    .block_source()
-                    .get_header(&hash, None)
-                    .await
-                    .unwrap()
-            });
-            hash = block.header.prev_blockhash;
-        }
-        self.runtime
-            .block_on(self.client.invalidate_block(hash))
-            .unwrap();
-        self.mine(depth + 1);
-    }
-}
-
-async fn serve(dir: &Path) -> (Regtest, ChainClient) {
-    let listen = "127.0.0.1:0".parse().unwrap();
-    let regtest = Regtest::start(dir, listen).await.unwrap();
-    let config = ChainConfig {
-        rpc_address: regtest.rpc_address().to_string(),
-        auth: Auth::CookieFile(regtest.cookie_file()),
-        network: bitcoin::Network::Regtest,
-    };
-    let client = ChainClient::connect(config).await.unwrap();
-    (regtest, client)
-}
-
-impl Drop for Chain {
-    fn drop(&mut self) {
-        if let Some(regtest) = self.regtest.take() {
-            self.runtime.block_on(regtest.stop());
-        }
     }
 }
 
@@ -365,6 +266,15 @@ impl Node {
         self.call("invoice", params)
     }
 
+    /// An invoice, once it is paid: the sender may know of that a few milliseconds before.
+    pub fn paid_invoice(&self, by: &Value) -> Value {
+        wait_for("an invoice to be paid", || {
+            let listed = self.call("listinvoices", by.clone());
+            let invoice = listed["invoices"].as_array()?.first()?.clone();
+            (invoice["status"] == "paid").then_some(invoice)
+        })
+    }
+
     /// Every record there is.
     pub fn payments(&self) -> Vec<Value> {
         self.call("listsendpays", json!({}))["payments"]
@@ -383,139 +293,5 @@ impl Drop for Node {
         if !std::thread::panicking() {
             self.assert_no_panic();
         }
-    }
-}
-
-/// Direction of a channel seen from a node to its peer (BOLT 7).
-pub fn direction(from: &Node, to: &Node) -> u8 {
-    u8::from(from.id > to.id)
-}
-
-/// A hop of a route, in CLN's words.
-pub fn hop(to: &Node, channel: &str, amount_msat: u64, delay: u32) -> Value {
-    json!({"id": to.id, "channel": channel, "amount_msat": amount_msat, "delay": delay})
-}
-
-/// Parameters of a `sendpay` over one channel for that invoice.
-pub fn direct(to: &Node, channel: &str, invoice: &Value, amount_msat: u64) -> Value {
-    json!({
-        "route": [hop(to, channel, amount_msat, 42)],
-        "payment_hash": invoice["payment_hash"],
-        "payment_secret": invoice["payment_secret"],
-        "bolt11": invoice["bolt11"],
-    })
-}
-
-/// A chain and two nodes with a channel from the first to the second.
-pub struct Pair {
-    pub alice: Node,
-    pub bob: Node,
-    pub channel: String,
-    pub chain: Chain,
-    pub dir: tempfile::TempDir,
-}
-
-impl Pair {
-    pub fn start() -> Pair {
-        Pair::with(&[])
-    }
-
-    pub fn with(settings: &[&str]) -> Pair {
-        let dir = tempfile::tempdir().unwrap();
-        let chain = Chain::start(dir.path());
-        let alice = Node::start(dir.path(), "alice", &chain, settings);
-        let bob = Node::start(dir.path(), "bob", &chain, settings);
-        alice.fund(&chain);
-        let channel = alice.open_channel(&chain, &bob, 10_000_000);
-        Pair {
-            alice,
-            bob,
-            channel,
-            chain,
-            dir,
-        }
-    }
-
-    pub fn sendpay(&self, invoice: &Value, amount_msat: u64) -> Value {
-        let params = direct(&self.bob, &self.channel, invoice, amount_msat);
-        self.alice.call("sendpay", params)
-    }
-}
-
-/// What bob of a `Line` asks for forwarding (base fee, in msat), and how many blocks he wants.
-pub const FORWARD_FEE_MSAT: u64 = 10_000;
-pub const FORWARD_DELAY: u32 = 80;
-
-/// A chain and three nodes in a line, alice to bob to carol. Each funds the channel to the next.
-pub struct Line {
-    pub alice: Node,
-    pub bob: Node,
-    pub carol: Node,
-    pub near: String,
-    pub far: String,
-    pub chain: Chain,
-    pub dir: tempfile::TempDir,
-}
-
-impl Line {
-    /// With that much between bob and carol, in sat.
-    pub fn with_far(far_sat: u64) -> Line {
-        let Pair {
-            alice,
-            bob,
-            channel: near,
-            chain,
-            dir,
-        } = Pair::start();
-        let carol = Node::start(dir.path(), "carol", &chain, &[]);
-        bob.fund(&chain);
-        let far = bob.open_channel(&chain, &carol, far_sat);
-        // From seven blocks on invoices name no way to a node that everybody can find.
-        chain.mine(1);
-        for node in [&bob, &carol] {
-            node.wait_for_height(chain.height());
-        }
-        wait_for("alice at the tip", || {
-            let info = alice.call("getinfo", json!({}));
-            (info["blockheight"] == chain.height()).then_some(())
-        });
-        Line {
-            alice,
-            bob,
-            carol,
-            near,
-            far,
-            chain,
-            dir,
-        }
-    }
-
-    /// Waits until alice knows of a way to carol.
-    pub fn known(self) -> Line {
-        let wanted =
-            json!({"id": self.carol.id, "amount_msat": 1_000, "riskfactor": 1, "cltv": 42});
-        wait_for("gossip of the far channel", || {
-            self.alice.try_call("getroute", wanted.clone()).ok()
-        });
-        self
-    }
-
-    /// A route over both channels that gives bob what he wants.
-    pub fn route(&self, amount_msat: u64, delay: u32) -> Value {
-        let (to_bob, delay_to_bob) = (amount_msat + FORWARD_FEE_MSAT, delay + FORWARD_DELAY);
-        json!([
-            hop(&self.bob, &self.near, to_bob, delay_to_bob),
-            hop(&self.carol, &self.far, amount_msat, delay),
-        ])
-    }
-
-    /// Parameters of a `sendpay` over both channels for that invoice of carol's.
-    pub fn sendpay(&self, invoice: &Value, amount_msat: u64) -> Value {
-        json!({
-            "route": self.route(amount_msat, 42),
-            "payment_hash": invoice["payment_hash"],
-            "payment_secret": invoice["payment_secret"],
-            "bolt11": invoice["bolt11"],
-        })
     }
 }
