@@ -19,6 +19,7 @@ mod listsendpays;
 mod newaddr;
 mod pay;
 mod sendpay;
+mod settleimported;
 mod waitsendpay;
 
 use std::future::Future;
@@ -75,6 +76,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
         }
         "pay" => answer(&request, reply, |p| pay::run(d, p)).await,
         "sendpay" => answer(&request, reply, |p| sendpay::run(d, p)).await,
+        "settleimported" => answer(&request, reply, |p| settleimported::run(d, p)).await,
         "stop" => {
             // A request that is refused stops nothing.
             let asked = Stop::from_raw(&request.params, Mode::Normal);

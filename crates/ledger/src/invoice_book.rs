@@ -16,7 +16,8 @@ use crate::{
 
 const COLUMNS: &str = "created_index, updated_index, label, payment_hash, preimage, \
     payment_secret, bolt11, description, amount_msat, created_at, expires_at, cltv, hold, state, \
-    claim_deadline, amount_held_msat, pay_index, amount_received_msat, paid_at, settling";
+    claim_deadline, amount_held_msat, pay_index, amount_received_msat, paid_at, settling, \
+    origin";
 
 impl Ledger {
     /// Keeps a new invoice, open.
@@ -222,6 +223,7 @@ fn decode(row: &Row<'_>) -> Result<Invoice, ReadError> {
         amount_received_msat: amount(17, "amount_received_msat")?,
         paid_at_ms: optional(18)?,
         settling: row.get(19)?,
+        own: row.get::<_, i64>(20)? == 0,
     })
 }
 

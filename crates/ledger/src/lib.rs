@@ -21,9 +21,11 @@
 mod amount;
 mod begin;
 mod changed;
+mod cln;
 mod delete;
 mod groups;
 mod identifier;
+mod import;
 mod invoice;
 mod invoice_book;
 mod ledger;
@@ -38,14 +40,19 @@ mod row;
 mod schema;
 mod self_pay;
 mod settle;
+mod settle_imported;
 mod text;
 
 pub use amount::Msat;
 pub use begin::Begun;
 pub use changed::Waiter;
+pub use cln::{ClnInvoice, ClnPayment};
 pub use delete::DeleteError;
 pub use groups::{Group, GroupFilter};
 pub use identifier::{NodeId, NotHex, PaymentHash, PaymentId, Preimage, payment_id};
+pub use import::{
+    ImportBatch, ImportError, Imported, ImportedEnd, ImportedInvoice, ImportedPayment, ImportedUpTo,
+};
 pub use invoice::{
     AddInvoiceError, CancelError, Cancelled, Hold, HoldError, Invoice, InvoiceFilter, InvoiceKey,
     InvoiceState, NewInvoice, Paid, PaidError,
@@ -58,3 +65,4 @@ pub use route::{Hop, ROUTE_HOPS_MAX, RouteError};
 pub use self_pay::SelfPayError;
 pub use sendpay_store::{Closed, OpenError, Store, Ticket};
 pub use settle::{SettleError, Settled};
+pub use settle_imported::{ImportedPending, SettleImportedError};

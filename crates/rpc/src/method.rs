@@ -25,6 +25,7 @@ pub mod newaddr;
 pub mod notifications;
 pub mod pay;
 pub mod sendpay;
+pub mod settleimported;
 pub mod stop;
 pub mod waitsendpay;
 
@@ -138,6 +139,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<notifications::Notifications>(),
     Entry::of::<pay::Pay>(),
     Entry::of::<sendpay::SendPay>(),
+    Entry::of::<settleimported::SettleImported>(),
     Entry::of::<stop::Stop>(),
     Entry::of::<waitsendpay::WaitSendPay>(),
 ];

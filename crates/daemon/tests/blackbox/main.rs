@@ -10,10 +10,13 @@
 
 mod bad_input;
 mod clients;
+#[path = "../../../import/tests/import/fixture.rs"]
+mod cln;
 mod crash;
 mod failures;
 mod harness;
 mod holds;
+mod imports;
 mod openings;
 mod payments;
 mod pays;

@@ -6,6 +6,7 @@
     clippy::panic
 )]
 
+mod imports;
 mod invoices;
 mod promises;
 mod repeat;
