@@ -7,6 +7,7 @@
 )]
 
 mod invoices;
+mod paging;
 mod promises;
 mod repeat;
 mod scene;

@@ -1,7 +1,7 @@
 //! What earlier tries of a hash came to: the old result of one that is paid, and the end of one that
 //! is still out, perhaps from before a restart.
 
-use sendpay_ledger::{GroupFilter, Msat, Order, Payment, PaymentHash, Status};
+use sendpay_ledger::{Filter, Msat, Payment, PaymentHash, Status};
 use tokio::time::Instant;
 
 use super::{PaidInvoice, PayError};
@@ -38,11 +38,10 @@ fn find_group(
     hash: PaymentHash,
     status: Status,
 ) -> Result<Option<sendpay_ledger::Group>, PayError> {
-    let filter = GroupFilter {
+    let filter = Filter {
         payment_hash: Some(hash),
         status: Some(status),
-        order: Order::Created,
-        start: 0,
+        ..Filter::default()
     };
     let mut found = None;
     let mut after = None;
