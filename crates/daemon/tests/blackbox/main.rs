@@ -17,5 +17,6 @@ mod holds;
 mod openings;
 mod payments;
 mod pays;
+mod queries;
 mod reorganisation;
 mod unusable_stores;
