@@ -263,7 +263,7 @@ fn check(ledger: &Ledger, filter: &Filter, looked_at: usize, page: usize) {
         .cloned()
         .collect();
     let indexes = |payment: &Payment| (payment.created_index, payment.updated_index);
-    assert_eq!(listed, arranged(filter, &wanted, indexes));
+    assert_eq!(listed, arranged(filter, &wanted, indexes), "{filter:?}");
     check_count(ledger, filter, looked_at, &wanted);
     check_groups(ledger, filter, looked_at, page, &records);
 }
@@ -327,7 +327,7 @@ fn check_groups(
         }
     }
     let indexes = |group: &Group| (group.created_index, group.updated_index);
-    assert_eq!(listed, arranged(filter, &groups, indexes));
+    assert_eq!(listed, arranged(filter, &groups, indexes), "{filter:?}");
 }
 
 proptest! {

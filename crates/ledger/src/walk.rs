@@ -242,7 +242,8 @@ pub(crate) fn tests(
         Kind::Records => wanted.tests(),
         Kind::Groups => wanted.group_tests(),
     };
-    if kind == Kind::Groups && phase != Phase::Updated {
+    // The pending part of a group is perhaps not its first.
+    if kind == Kind::Groups && phase != Phase::Updated && walk != Walk::Pending {
         tests.extend(wanted.first_part_tests());
     }
     tests.extend(walk.test().filter(|own| !tests.contains(own)));
