@@ -4,6 +4,7 @@
 //! it decides nothing else. To add one: its file, and a line in `dispatch`.
 
 mod connect;
+mod countsendpays;
 mod decode;
 mod delpay;
 mod fundchannel;
@@ -18,6 +19,7 @@ mod listpeerchannels;
 mod listsendpays;
 mod newaddr;
 mod pay;
+mod selection;
 mod sendpay;
 mod settleimported;
 mod waitsendpay;
@@ -48,6 +50,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
     match request.method.as_str() {
         "check" => reply.outcome(Check::answer(&request.params)),
         "connect" => answer(&request, reply, |p| connect::run(d, p)).await,
+        "countsendpays" => wait(&request, reply, |p| countsendpays::run(d, p)).await,
         "decode" => answer(&request, reply, |p| decode::run(d, p)).await,
         "delpay" => answer(&request, reply, |p| delpay::run(d, p)).await,
         "fundchannel" => answer(&request, reply, |p| fundchannel::run(d, p)).await,

@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod connect;
+pub mod countsendpays;
 pub mod decode;
 pub mod delpay;
 pub mod fundchannel;
@@ -121,6 +122,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<listsendpays::ListSendPays>(),
     Entry::of::<check::Check>(),
     Entry::of::<connect::Connect>(),
+    Entry::of::<countsendpays::CountSendPays>(),
     Entry::of::<decode::Decode>(),
     Entry::of::<delpay::DelPay>(),
     Entry::of::<fundchannel::FundChannel>(),

@@ -12,11 +12,12 @@ mod scid;
 mod text;
 
 pub use amount::{
-    AmountOrAny, Amounts, BITCOIN_SUPPLY_MSAT, Millionths, Msat, NonzeroMsat, PaymentMsat, SatOrAll,
+    AmountOrAny, Amounts, BITCOIN_SUPPLY_MSAT, Millionths, Msat, NonzeroMsat, PaymentMsat,
+    SatOrAll, SumMsat,
 };
 pub use bytes::{Hash32, HexBytes, NodeId, Secret};
-pub use choice::{AddressType, DeletableStatus, ListIndex, PaymentStatus};
-pub use integer::{NUMBER63_MAX, Number63};
+pub use choice::{AddressType, DeletableStatus, ListIndex, ListOrder, PaymentStatus};
+pub use integer::{FailureCode, NUMBER63_MAX, Number63};
 pub use route::{Exclude, Excludes, RouteHop, RouteHops};
 pub use scid::{Scid, ScidDir};
 pub use text::{EscapedText, InvoiceString, Label, PlainText, TextList};

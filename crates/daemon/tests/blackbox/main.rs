@@ -20,5 +20,6 @@ mod imports;
 mod openings;
 mod payments;
 mod pays;
+mod queries;
 mod reorganisation;
 mod unusable_stores;

@@ -204,6 +204,76 @@ CREATE TRIGGER total_after_settle AFTER UPDATE OF status ON payment BEGIN
     WHERE status = NEW.status;
 END;
 
+-- The times in each block of 4096 numbers, by created_index and by updated_index: a range of times
+-- leaves out the other blocks, whatever the clock did and wherever records came from. Rounded
+-- outward to 2^19 ms (nine minutes), so that few changes write here; only ever widened.
+CREATE TABLE created_block (
+    block INTEGER PRIMARY KEY,
+    earliest_created INTEGER NOT NULL,
+    latest_created INTEGER NOT NULL,
+    earliest_completed INTEGER,
+    latest_completed INTEGER
+) STRICT;
+CREATE TABLE updated_block (
+    block INTEGER PRIMARY KEY,
+    earliest_created INTEGER NOT NULL,
+    latest_created INTEGER NOT NULL,
+    earliest_completed INTEGER NOT NULL,
+    latest_completed INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER created_block_after_insert AFTER INSERT ON payment
+WHEN NOT EXISTS (SELECT 1 FROM created_block WHERE block = NEW.created_index / 4096
+    AND earliest_created <= NEW.created_at AND latest_created >= NEW.created_at)
+BEGIN
+    INSERT INTO created_block (block, earliest_created, latest_created)
+    VALUES (NEW.created_index / 4096, NEW.created_at & ~524287, NEW.created_at | 524287)
+    ON CONFLICT (block) DO UPDATE SET
+        earliest_created = min(earliest_created, excluded.earliest_created),
+        latest_created = max(latest_created, excluded.latest_created);
+END;
+CREATE TRIGGER blocks_after_insert AFTER INSERT ON payment WHEN NEW.status <> 0 BEGIN
+    INSERT INTO created_block
+    VALUES (NEW.created_index / 4096, NEW.created_at & ~524287, NEW.created_at | 524287,
+        NEW.completed_at & ~524287, NEW.completed_at | 524287)
+    ON CONFLICT (block) DO UPDATE SET
+        earliest_created = min(earliest_created, excluded.earliest_created),
+        latest_created = max(latest_created, excluded.latest_created),
+        earliest_completed = ifnull(min(earliest_completed, excluded.earliest_completed),
+            excluded.earliest_completed),
+        latest_completed = ifnull(max(latest_completed, excluded.latest_completed),
+            excluded.latest_completed);
+    INSERT INTO updated_block
+    VALUES (NEW.updated_index / 4096, NEW.created_at & ~524287, NEW.created_at | 524287,
+        NEW.completed_at & ~524287, NEW.completed_at | 524287)
+    ON CONFLICT (block) DO UPDATE SET
+        earliest_created = min(earliest_created, excluded.earliest_created),
+        latest_created = max(latest_created, excluded.latest_created),
+        earliest_completed = min(earliest_completed, excluded.earliest_completed),
+        latest_completed = max(latest_completed, excluded.latest_completed);
+END;
+CREATE TRIGGER blocks_after_settle AFTER UPDATE OF status ON payment
+WHEN NOT EXISTS (SELECT 1 FROM created_block WHERE block = NEW.created_index / 4096
+        AND earliest_completed <= NEW.completed_at AND latest_completed >= NEW.completed_at)
+    OR NOT EXISTS (SELECT 1 FROM updated_block WHERE block = NEW.updated_index / 4096
+        AND earliest_created <= NEW.created_at AND latest_created >= NEW.created_at
+        AND earliest_completed <= NEW.completed_at AND latest_completed >= NEW.completed_at)
+BEGIN
+    UPDATE created_block SET
+        earliest_completed = ifnull(min(earliest_completed, NEW.completed_at & ~524287),
+            NEW.completed_at & ~524287),
+        latest_completed = ifnull(max(latest_completed, NEW.completed_at | 524287),
+            NEW.completed_at | 524287)
+    WHERE block = NEW.created_index / 4096;
+    INSERT INTO updated_block
+    VALUES (NEW.updated_index / 4096, NEW.created_at & ~524287, NEW.created_at | 524287,
+        NEW.completed_at & ~524287, NEW.completed_at | 524287)
+    ON CONFLICT (block) DO UPDATE SET
+        earliest_created = min(earliest_created, excluded.earliest_created),
+        latest_created = max(latest_created, excluded.latest_created),
+        earliest_completed = min(earliest_completed, excluded.earliest_completed),
+        latest_completed = max(latest_completed, excluded.latest_completed);
+END;
+
 -- Requests that carry a key of their own, so that asking again is answered from the first.
 CREATE TABLE request (
     idempotency_key TEXT PRIMARY KEY,

@@ -3,8 +3,9 @@
 
 use crate::scene::{NOW_MS, Scene, failure, hash, msat, node, part, preimage};
 use sendpay_ledger::{
-    BeginError, Begun, ClnPayment, ImportBatch, ImportError, ImportedEnd, ImportedInvoice,
-    ImportedPayment, InvoiceState, SelfPayError, SettleImportedError, Settled, Status, Warning,
+    BeginError, Begun, ClnPayment, Filter, ImportBatch, ImportError, ImportedEnd, ImportedInvoice,
+    ImportedPayment, InvoiceState, SelfPayError, SettleImportedError, Settled, Span, Status,
+    Warning,
 };
 
 fn imported(id: i64, number: u8, partid: u64, end: ImportedEnd) -> ImportedPayment {
@@ -304,4 +305,72 @@ fn the_schema_refuses_a_send_beside_a_pending_import() {
     );
     let again = again.unwrap_err().to_string();
     assert!(again.contains("UNIQUE"), "{again}");
+}
+
+/// More than two of the ledger's blocks of numbers, each of which knows what times are in it.
+const MANY: i64 = 9_000;
+
+#[test]
+fn imported_records_are_found_by_their_times_which_do_not_grow_with_their_numbers() {
+    let scene = Scene::new();
+    let hour_ms = 3_600_000;
+    let created_at_ms = |id: i64| NOW_MS + u64::try_from(MANY - id).unwrap() * hour_ms;
+    let payments = (1..=MANY).map(|id| {
+        let end = match id % 3 {
+            0 => ImportedEnd::Pending,
+            1 => ImportedEnd::Failed {
+                failure: None,
+                at_ms: created_at_ms(id) + 5,
+                claimed: None,
+            },
+            _ => ImportedEnd::Complete {
+                preimage: preimage(7),
+                at_ms: created_at_ms(id) + 5,
+            },
+        };
+        ImportedPayment {
+            groupid: id.unsigned_abs(),
+            created_at_ms: created_at_ms(id),
+            ..imported(id, 7, 0, end)
+        }
+    });
+    import(&scene, payments.collect()).unwrap();
+    // Each range lies in another block; the last is empty.
+    for ids in [10..=20, 5_000..=5_010, 8_990..=9_000, 9_001..=9_002] {
+        let span = Span {
+            from: Some(created_at_ms(*ids.end().min(&MANY)) - u64::from(*ids.end() > MANY)),
+            to: Some(created_at_ms(*ids.start().min(&MANY)) - u64::from(*ids.start() > MANY)),
+        };
+        let by_created = Filter {
+            created_at_ms: span,
+            ..Filter::default()
+        };
+        let later = |at_ms: Option<u64>| at_ms.map(|at_ms| at_ms + 5);
+        let by_completed = Filter {
+            completed_at_ms: Span {
+                from: later(span.from),
+                to: later(span.to),
+            },
+            ..Filter::default()
+        };
+        let expected: Vec<i64> = ids.clone().filter(|id| *id <= MANY).collect();
+        assert_eq!(found(&scene, &by_created), expected);
+        let settled: Vec<i64> = expected.into_iter().filter(|id| id % 3 != 0).collect();
+        assert_eq!(found(&scene, &by_completed), settled);
+    }
+}
+
+/// The numbers of the records that a filter finds.
+fn found(scene: &Scene, filter: &Filter) -> Vec<i64> {
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let next = scene.ledger.page(filter, after, 100, &mut |payment| {
+            found.push(i64::try_from(payment.created_index).unwrap());
+        });
+        after = next.unwrap();
+        if after.is_none() {
+            return found;
+        }
+    }
 }

@@ -8,6 +8,7 @@
 
 mod imports;
 mod invoices;
+mod paging;
 mod promises;
 mod repeat;
 mod scene;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sendpay_ledger::{BeginError, GroupFilter, Msat, Order, Payment, PaymentHash, Status};
+use sendpay_ledger::{BeginError, Filter, Msat, Payment, PaymentHash, Status};
 use tokio::time::Instant;
 
 use super::{PaidInvoice, PayError};
@@ -50,11 +50,10 @@ fn find_group(
     hash: PaymentHash,
     status: Status,
 ) -> Result<Option<sendpay_ledger::Group>, PayError> {
-    let filter = GroupFilter {
+    let filter = Filter {
         payment_hash: Some(hash),
         status: Some(status),
-        order: Order::Created,
-        start: 0,
+        ..Filter::default()
     };
     let mut found = None;
     let mut after = None;

@@ -89,6 +89,16 @@ words! {
 }
 
 words! {
+    /// Which way a listing goes.
+    pub enum ListOrder ("^(asc|desc)$", "should be 'asc' or 'desc'") {
+        /// The oldest first.
+        Ascending = "asc",
+        /// The newest first.
+        Descending = "desc",
+    }
+}
+
+words! {
     /// A kind of on-chain address.
     pub enum AddressType ("^(bech32|p2tr|all)$", "should be 'bech32', 'p2tr' or 'all'") {
         /// A version 0 witness address (BIP 173).
