@@ -57,8 +57,10 @@ impl Terminal {
     #[must_use]
     pub fn from_environment() -> Self {
         const USUAL_COLUMNS: usize = 80;
+        // Some terminals do not know their width, and say 0.
         let columns = comfy_table::Table::new()
             .width()
+            .filter(|columns| *columns > 0)
             .map_or(USUAL_COLUMNS, usize::from);
         let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Terminal { columns, colours }

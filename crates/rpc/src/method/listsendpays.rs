@@ -113,7 +113,7 @@ impl Method for ListSendPays {
             shows: "The parts that settled after update 1200, at most a hundred.",
         },
         Example {
-            params: "index=created order=desc limit=20 status=failed code=204",
+            params: "index=created order=desc limit=20 code=204",
             shows: "The twenty newest parts that failed with code 204.",
         },
     ];
