@@ -8,7 +8,7 @@ use sendpay_store::Ticket;
 use crate::number::next_created;
 use crate::repeat::{Earlier, Verdict, judge};
 use crate::row::{deleted_payment, live_payment, sql};
-use crate::text::{optional_node_row, optional_text_row};
+use crate::text::{invoice_row, known_invoice_row, optional_node_row, optional_text_row};
 use crate::{BeginError, Ledger, NewPayment, Payment, ReadError, Status, Violation, route};
 
 /// What asking for a payment came to.
@@ -64,7 +64,14 @@ pub(crate) fn begin(
     now_ms: u64,
 ) -> Result<Begun, BeginError> {
     match judge(connection, &new)? {
-        Verdict::New { groupid } => insert(connection, new, groupid, now_ms).map(Begun::New),
+        Verdict::New { groupid, is_first } => {
+            let bolt11 = match &new.bolt11 {
+                Some(bolt11) if is_first => Some(invoice_row(connection, bolt11)?),
+                Some(bolt11) => Some(known_invoice_row(connection, &new.payment_hash, bolt11)?),
+                None => None,
+            };
+            insert(connection, new, bolt11, groupid, now_ms).map(Begun::New)
+        }
         Verdict::Same(earlier) => begun_before(connection, &earlier),
     }
 }
@@ -94,6 +101,7 @@ fn begun_before(connection: &Connection, earlier: &Earlier) -> Result<Begun, Beg
 fn insert(
     connection: &Connection,
     new: NewPayment,
+    bolt11: Option<i64>,
     groupid: u64,
     now_ms: u64,
 ) -> Result<Payment, BeginError> {
@@ -122,7 +130,7 @@ fn insert(
             ":total_msat": sql(total_msat.msat()),
             ":created_at": sql(now_ms),
             ":label": optional_text_row(connection, new.label.as_deref())?,
-            ":bolt11": optional_text_row(connection, new.bolt11.as_deref())?,
+            ":bolt11": bolt11,
             ":description": optional_text_row(connection, new.description.as_deref())?,
             ":cltv_expiry": new.cltv_expiry,
             ":first_channel": first_channel.map(u64::cast_signed),

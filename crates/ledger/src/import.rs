@@ -15,7 +15,7 @@ use crate::cln::{self, ClnInvoice, ClnPayment};
 use crate::number::Block;
 use crate::read::from_read_error;
 use crate::row::sql;
-use crate::text::{optional_node_row, optional_text_row};
+use crate::text::{known_invoice_row, optional_node_row, optional_text_row};
 use crate::{
     Failure, InvoiceState, Ledger, Msat, NodeId, PaymentHash, Preimage, ReadError, Violation,
 };
@@ -272,6 +272,10 @@ fn insert_payment(
         return Err(ImportError::NoProof(new.origin_id));
     }
     let settled = completed_at_ms.map(|_| numbers.updated());
+    let bolt11 = match &new.bolt11 {
+        Some(bolt11) => Some(known_invoice_row(connection, &new.payment_hash, bolt11)?),
+        None => None,
+    };
     let erring_node = failure.and_then(|failure| failure.erring_node.as_ref());
     let message = failure.map(|failure| failure.message.as_str());
     connection
@@ -305,7 +309,7 @@ fn insert_payment(
             ":status": status,
             ":preimage": preimage.map(Preimage::as_bytes),
             ":label": optional_text_row(connection, new.label.as_deref())?,
-            ":bolt11": optional_text_row(connection, new.bolt11.as_deref())?,
+            ":bolt11": bolt11,
             ":description": optional_text_row(connection, new.description.as_deref())?,
             ":code": failure.map(|failure| failure.code),
             ":failcode": failure.and_then(|failure| failure.failcode),

@@ -73,5 +73,5 @@ pub use repeat::BeginError;
 pub use route::{Hop, ROUTE_HOPS_MAX, RouteError};
 pub use self_pay::SelfPayError;
 pub use sendpay_store::{Closed, OpenError, Store, Ticket};
-pub use settle::{SettleError, Settled};
+pub use settle::{SettleError, Settled, SettledRecord};
 pub use settle_imported::{ImportedPending, SettleImportedError};

@@ -374,6 +374,8 @@ fn looking_up_and_settling_walk_an_index() {
         "SELECT * FROM payment WHERE label = ?1",
         "SELECT * FROM payment WHERE destination = ?1",
         "SELECT id FROM text WHERE hash = ?1 AND body = ?2",
+        "SELECT text.id FROM payment JOIN text ON text.id = payment.bolt11
+             WHERE payment.payment_hash = ?1 AND text.body = ?2 LIMIT 1",
         "SELECT id FROM node WHERE node_id = ?1",
         "SELECT * FROM invoice WHERE label = ?1",
         "SELECT * FROM invoice WHERE payment_hash = ?1",

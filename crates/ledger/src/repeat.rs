@@ -140,6 +140,8 @@ pub(crate) enum Verdict {
     New {
         /// As asked for, or the next one.
         groupid: u64,
+        /// Whether there is no other record of the hash.
+        is_first: bool,
     },
     /// Asked for before: nothing is sent, this record is the answer.
     Same(Earlier),
@@ -173,7 +175,10 @@ pub(crate) fn judge(connection: &Connection, new: &NewPayment) -> Result<Verdict
     if late {
         return Err(BeginError::LatePreimage(new.payment_hash));
     }
-    Ok(Verdict::New { groupid })
+    Ok(Verdict::New {
+        groupid,
+        is_first: earlier.is_empty(),
+    })
 }
 
 /// All records of the hash, deleted ones as if they lived, in the order of creation.

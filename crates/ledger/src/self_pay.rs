@@ -7,7 +7,7 @@ use sendpay_store::Ticket;
 
 use crate::begin::{begin, bytes};
 use crate::invoice_book::{invoice_by_hash, pay_row};
-use crate::row::sql;
+use crate::row::{live_payment, sql};
 use crate::settle::{complete_row, fail_row};
 use crate::{
     BeginError, Begun, Failure, InvoiceState, Ledger, NewPayment, Payment, Preimage, ReadError,
@@ -85,7 +85,7 @@ fn self_pay(
     let gone = || ReadError::Store(rusqlite::Error::QueryReturnedNoRows);
     match proof(connection, &payment, payment_secret, now_ms)? {
         Ok(preimage) => {
-            let complete = complete_row(connection, created_index, &preimage, now_ms)?;
+            complete_row(connection, created_index, &preimage, now_ms)?;
             pay_row(
                 connection,
                 &payment.payment_hash,
@@ -93,6 +93,7 @@ fn self_pay(
                 payment.amount_msat,
                 now_ms,
             )?;
+            let complete = live_payment(connection, created_index)?;
             Ok(SelfPaid::Paid(complete.ok_or_else(gone)?))
         }
         Err(message) => {
@@ -105,7 +106,8 @@ fn self_pay(
                 erring_direction: None,
                 message: message.to_owned(),
             };
-            let failed = fail_row(connection, created_index, &failure, now_ms)?;
+            fail_row(connection, created_index, &failure, now_ms)?;
+            let failed = live_payment(connection, created_index)?;
             Ok(SelfPaid::Refused(failed.ok_or_else(gone)?))
         }
     }

@@ -7,22 +7,27 @@ use sendpay_store::Ticket;
 
 use crate::number::next_updated;
 use crate::read::from_read_error;
-use crate::row::{live_payment, sql};
+use crate::row::sql;
 use crate::text::{optional_node_row, text_row};
 use crate::{
-    Failure, Ledger, Payment, PaymentHash, PaymentId, Preimage, ReadError, Status, Violation,
-    payment_id,
+    Failure, Ledger, PaymentHash, PaymentId, Preimage, ReadError, Status, Violation, payment_id,
 };
 
+/// Which record an outcome settled. The record itself is not read back: few callers want it, and
+/// it would cost as much again as the change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettledRecord {
+    /// Its hash.
+    pub payment_hash: PaymentHash,
+    /// Its number.
+    pub created_index: u64,
+}
+
 /// What an outcome did to the ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "the large one is the usual one, and none is kept"
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
     /// The record was pending and is settled now.
-    Changed(Payment),
+    Changed(SettledRecord),
     /// The record was settled the same way before: an event that came again. Nothing changed.
     AlreadySo,
     /// There is no such record, or none any more. Nothing changed.
@@ -86,8 +91,8 @@ impl Ledger {
     ) -> Ticket<Result<Settled, SettleError>> {
         let changed = Arc::clone(&self.payments_changed);
         self.store.enqueue_then(bytes, call, move |outcome| {
-            if let Ok(Settled::Changed(payment)) = outcome {
-                changed.wake(&payment.payment_hash);
+            if let Ok(Settled::Changed(record)) = outcome {
+                changed.wake(&record.payment_hash);
             }
         })
     }
@@ -109,8 +114,8 @@ fn complete(
     };
     match (found.status, found.deleted) {
         (Status::Pending, _) => {
-            let payment = complete_row(connection, found.created_index, preimage, now_ms)?;
-            Ok(payment.map_or(Settled::AlreadySo, Settled::Changed))
+            let changed = complete_row(connection, found.created_index, preimage, now_ms)?;
+            Ok(found.settled(changed))
         }
         (Status::Complete, false) => Ok(Settled::AlreadySo),
         (Status::Complete, true) => Ok(Settled::Unknown),
@@ -144,8 +149,8 @@ fn fail(
     };
     match found.status {
         Status::Pending => {
-            let payment = fail_row(connection, found.created_index, failure, now_ms)?;
-            Ok(payment.map_or(Settled::AlreadySo, Settled::Changed))
+            let changed = fail_row(connection, found.created_index, failure, now_ms)?;
+            Ok(found.settled(changed))
         }
         Status::Failed => Ok(Settled::AlreadySo),
         Status::Complete => {
@@ -161,8 +166,21 @@ fn fail(
 /// A record that an event is about.
 struct Found {
     created_index: i64,
+    payment_hash: PaymentHash,
     status: Status,
     deleted: bool,
+}
+
+impl Found {
+    fn settled(&self, changed: bool) -> Settled {
+        match changed {
+            true => Settled::Changed(SettledRecord {
+                payment_hash: self.payment_hash,
+                created_index: self.created_index.cast_unsigned(),
+            }),
+            false => Settled::AlreadySo,
+        }
+    }
 }
 
 /// The record of our own with this id. The id is not stored: the records of the hash are few, and
@@ -205,8 +223,9 @@ fn find_by_id(
     while let Some(row) = rows.next()? {
         let created_index: i64 = row.get(0)?;
         let (groupid, partid): (i64, i64) = (row.get(1)?, row.get(2)?);
+        let payment_hash = PaymentHash(row.get(4)?);
         let its_id = payment_id(
-            &PaymentHash(row.get(4)?),
+            &payment_hash,
             groupid.cast_unsigned(),
             partid.cast_unsigned(),
             created_index.cast_unsigned(),
@@ -218,6 +237,7 @@ fn find_by_id(
             })?;
             return Ok(Some(Found {
                 created_index,
+                payment_hash,
                 status,
                 deleted: false,
             }));
@@ -226,14 +246,14 @@ fn find_by_id(
     Ok(None)
 }
 
-/// Makes a pending record complete; nothing if it is not pending (L2). The caller has proved the
+/// Makes a pending record complete; false if it is not pending (L2). The caller has proved the
 /// preimage (L3).
 pub(crate) fn complete_row(
     connection: &Connection,
     created_index: i64,
     preimage: &Preimage,
     now_ms: u64,
-) -> Result<Option<Payment>, ReadError> {
+) -> Result<bool, rusqlite::Error> {
     let numbers = next_updated(connection)?;
     let changed = connection
         .prepare_cached(
@@ -248,16 +268,16 @@ pub(crate) fn complete_row(
             numbers.index,
             numbers.change,
         ))?;
-    settled(connection, created_index, changed)
+    Ok(changed > 0)
 }
 
-/// Makes a pending record failed; nothing if it is not pending (L2).
+/// Makes a pending record failed; false if it is not pending (L2).
 pub(crate) fn fail_row(
     connection: &Connection,
     created_index: i64,
     failure: &Failure,
     now_ms: u64,
-) -> Result<Option<Payment>, ReadError> {
+) -> Result<bool, rusqlite::Error> {
     let erring_node = optional_node_row(connection, failure.erring_node.as_ref())?;
     let message = text_row(connection, &failure.message)?;
     let numbers = next_updated(connection)?;
@@ -283,18 +303,7 @@ pub(crate) fn fail_row(
             ":erring_direction": failure.erring_direction,
             ":message": message,
         })?;
-    settled(connection, created_index, changed)
-}
-
-fn settled(
-    connection: &Connection,
-    created_index: i64,
-    changed: usize,
-) -> Result<Option<Payment>, ReadError> {
-    match changed {
-        0 => Ok(None),
-        _ => live_payment(connection, created_index),
-    }
+    Ok(changed > 0)
 }
 
 /// L4 was broken: the proof is kept, and the hash takes no new send.

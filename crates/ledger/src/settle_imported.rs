@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use sendpay_store::Ticket;
 
 use crate::read::from_read_error;
-use crate::row::{COLUMNS, find_payments, sql};
+use crate::row::{COLUMNS, find_payments, live_payment, sql};
 use crate::settle::{complete_row, fail_row, keep_late_preimage};
 use crate::{
     Failure, ImportedEnd, Ledger, Payment, PaymentHash, Preimage, ReadError, Status, Violation,
@@ -146,7 +146,7 @@ fn end_one(
             if preimage.payment_hash() != record.payment_hash {
                 return Err(SettleImportedError::NoProof(record.payment_hash));
             }
-            Ok(complete_row(connection, created_index, preimage, *at_ms)?.is_some())
+            Ok(complete_row(connection, created_index, preimage, *at_ms)?)
         }
         ImportedEnd::Failed { failure, at_ms, .. } => {
             let unknown = || Failure {
@@ -159,7 +159,7 @@ fn end_one(
                 message: "Payment failure reason unknown".to_owned(),
             };
             let failure = failure.clone().unwrap_or_else(unknown);
-            Ok(fail_row(connection, created_index, &failure, *at_ms)?.is_some())
+            Ok(fail_row(connection, created_index, &failure, *at_ms)?)
         }
     }
 }
@@ -225,12 +225,12 @@ fn end(
     let mut ended = Vec::with_capacity(pending.len());
     for payment in pending {
         let created_index = sql(payment.created_index);
-        let payment = match outcome {
+        match outcome {
             Ok(preimage) => complete_row(connection, created_index, preimage, now_ms)?,
             Err(failure) => fail_row(connection, created_index, failure, now_ms)?,
         };
         let gone = || ReadError::Store(rusqlite::Error::QueryReturnedNoRows);
-        ended.push(payment.ok_or_else(gone)?);
+        ended.push(live_payment(connection, created_index)?.ok_or_else(gone)?);
     }
     Ok(ended)
 }

@@ -3,7 +3,7 @@
 use bitcoin_hashes::{Hash as _, sha256};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use crate::NodeId;
+use crate::{NodeId, PaymentHash};
 
 /// The row of this text, made if missing.
 pub(crate) fn text_row(connection: &Connection, body: &str) -> Result<i64, rusqlite::Error> {
@@ -47,6 +47,33 @@ pub(crate) fn optional_text_row(
     body: Option<&str>,
 ) -> Result<Option<i64>, rusqlite::Error> {
     body.map(|body| text_row(connection, body)).transpose()
+}
+
+/// A row for an invoice of a hash that has no record yet. An index by content would cost each payment
+/// a page of its own, and the hash finds the row as well.
+pub(crate) fn invoice_row(connection: &Connection, bolt11: &str) -> Result<i64, rusqlite::Error> {
+    connection
+        .prepare_cached("INSERT INTO text (body) VALUES (?1)")?
+        .insert([bolt11])
+}
+
+/// The row of this invoice, if a record of the hash points to one, else a new one.
+pub(crate) fn known_invoice_row(
+    connection: &Connection,
+    payment_hash: &PaymentHash,
+    bolt11: &str,
+) -> Result<i64, rusqlite::Error> {
+    let known = connection
+        .prepare_cached(
+            "SELECT text.id FROM payment JOIN text ON text.id = payment.bolt11
+             WHERE payment.payment_hash = ?1 AND text.body = ?2 LIMIT 1",
+        )?
+        .query_row((payment_hash.as_bytes(), bolt11), |row| row.get(0))
+        .optional()?;
+    match known {
+        Some(row) => Ok(row),
+        None => invoice_row(connection, bolt11),
+    }
 }
 
 /// The row of this node, made if missing; nothing for no node.

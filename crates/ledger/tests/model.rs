@@ -211,7 +211,8 @@ impl World {
                     let expected =
                         self.model
                             .complete(index, hash(number), preimage(number), now_ms);
-                    assert_eq!(settled(answer.wait().unwrap()), expected);
+                    let answer = answer.wait().unwrap();
+                    assert_eq!(self.settled(answer), expected);
                 }
             }
             Step::CompleteWithoutProof(which) => {
@@ -219,7 +220,8 @@ impl World {
                     let wrong = preimage(number + 1);
                     let answer = self.ledger.complete(id, hash(number), wrong, now_ms);
                     let expected = self.model.complete(index, hash(number), wrong, now_ms);
-                    assert_eq!(settled(answer.wait().unwrap()), expected);
+                    let answer = answer.wait().unwrap();
+                    assert_eq!(self.settled(answer), expected);
                 }
             }
             Step::Fail(which, with_hash, failure) => {
@@ -227,7 +229,8 @@ impl World {
                     let named = with_hash.then(|| hash(number));
                     let answer = self.ledger.fail(id, named, failure.clone(), now_ms);
                     let expected = self.model.fail(index, with_hash, failure, now_ms);
-                    assert_eq!(settled(answer.wait().unwrap()), expected);
+                    let answer = answer.wait().unwrap();
+                    assert_eq!(self.settled(answer), expected);
                 }
             }
             Step::Stray(number) => {
@@ -235,7 +238,8 @@ impl World {
                 let answer = self
                     .ledger
                     .complete(id, hash(number), preimage(number), now_ms);
-                assert_eq!(settled(answer.wait().unwrap()), Answer::Word("unknown"));
+                let answer = answer.wait().unwrap();
+                assert_eq!(self.settled(answer), Answer::Word("unknown"));
             }
             Step::Delete(number, status, part) => {
                 let answer = self.ledger.delete(hash(number), status, part, now_ms);
@@ -430,6 +434,25 @@ impl World {
         self.list(&Filter::default(), 1000)
     }
 
+    fn settled(&self, answer: Result<Settled, SettleError>) -> Answer {
+        match answer {
+            Ok(Settled::Changed(settled)) => {
+                let filter = Filter {
+                    payment_hash: Some(settled.payment_hash),
+                    start: settled.created_index,
+                    ..Filter::default()
+                };
+                let record = self.list(&filter, 1).into_iter().next();
+                Answer::Changed(record.unwrap())
+            }
+            Ok(Settled::AlreadySo) => Answer::Word("already so"),
+            Ok(Settled::Unknown) => Answer::Word("unknown"),
+            Ok(Settled::CompleteStays) => Answer::Word("complete stays"),
+            Ok(Settled::PreimageKept) => Answer::Word("preimage kept"),
+            Err(error) => Answer::Refused(error.to_string()),
+        }
+    }
+
     fn list(&self, filter: &Filter, page: usize) -> Vec<Record> {
         let mut listed = Vec::new();
         let mut after = None;
@@ -478,17 +501,6 @@ fn begun(answer: Result<Begun, BeginError>) -> Answer {
         Ok(Begun::New(payment)) => Answer::New(Record::from(&payment)),
         Ok(Begun::Pending(payment)) => Answer::Pending(Record::from(&payment)),
         Ok(Begun::Complete(payment)) => Answer::Complete(Record::from(&payment)),
-        Err(error) => Answer::Refused(error.to_string()),
-    }
-}
-
-fn settled(answer: Result<Settled, SettleError>) -> Answer {
-    match answer {
-        Ok(Settled::Changed(payment)) => Answer::Changed(Record::from(&payment)),
-        Ok(Settled::AlreadySo) => Answer::Word("already so"),
-        Ok(Settled::Unknown) => Answer::Word("unknown"),
-        Ok(Settled::CompleteStays) => Answer::Word("complete stays"),
-        Ok(Settled::PreimageKept) => Answer::Word("preimage kept"),
         Err(error) => Answer::Refused(error.to_string()),
     }
 }

@@ -19,13 +19,14 @@ BEGIN SELECT RAISE(ABORT, 'L5: a number never goes back'); END;
 CREATE TRIGGER counter_stays BEFORE DELETE ON counter
 BEGIN SELECT RAISE(ABORT, 'L5: a number never goes back'); END;
 
--- Texts, once by content; hash is the first 8 bytes of their SHA256.
+-- Texts, once by content; hash is the first 8 bytes of their SHA256. Invoices have none: each has
+-- one payment hash, by which it is found among the records.
 CREATE TABLE text (
     id INTEGER PRIMARY KEY,
-    hash INTEGER NOT NULL,
+    hash INTEGER,
     body TEXT NOT NULL
 ) STRICT;
-CREATE INDEX text_hash ON text (hash);
+CREATE INDEX text_hash ON text (hash) WHERE hash IS NOT NULL;
 
 -- Nodes that were destinations or reported an error.
 CREATE TABLE node (

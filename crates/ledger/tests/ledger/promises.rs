@@ -3,7 +3,7 @@
 
 use crate::scene::{NOW_MS, Scene, failure, hash, part, preimage};
 use rusqlite::Connection;
-use sendpay_ledger::{Failure, Ledger, Settled, Status, Warning};
+use sendpay_ledger::{Failure, Ledger, NewPayment, Settled, Status, Warning};
 
 /// Breaking a promise by SQL, and what SQLite says. Record 1 is complete, 2 failed, 3 pending, 4
 /// was complete and is deleted; the hash of 5 was claimed late.
@@ -260,6 +260,7 @@ fn a_failure_without_a_hash_finds_its_pending_record() {
     let Settled::Changed(failed) = failed.wait().unwrap().unwrap() else {
         panic!("not changed");
     };
+    let failed = scene.record(failed);
     assert_eq!(failed.created_index, second.created_index);
     assert_eq!(failed.failure, Some(failure()));
 }
@@ -316,6 +317,7 @@ fn a_clock_that_goes_back_never_settles_a_record_before_it_began() {
     let Settled::Changed(settled) = settled.wait().unwrap().unwrap() else {
         panic!("not changed");
     };
+    let settled = scene.record(settled);
     assert_eq!(settled.completed_at_ms, Some(NOW_MS));
 }
 
@@ -414,4 +416,30 @@ fn the_views_read_as_the_records_do() {
         .query_row("SELECT count(*) FROM invoices", [], |row| row.get(0))
         .unwrap();
     assert_eq!(invoices, 0);
+}
+
+#[test]
+fn an_invoice_is_stored_once_for_all_parts_and_tries_of_it() {
+    let scene = Scene::new();
+    let with = |number, groupid, partid, bolt11: &str| NewPayment {
+        bolt11: Some(bolt11.to_owned()),
+        label: Some("a label of many".to_owned()),
+        ..part(number, groupid, partid)
+    };
+    scene.begin(with(1, 1, 1, "lnbc one"));
+    scene.begin(with(1, 1, 2, "lnbc one"));
+    let third = scene.begin(with(2, 1, 0, "lnbc two"));
+    scene.fail(&third);
+    let again = scene.begin(with(2, 2, 0, "lnbc two"));
+    assert_eq!(again.bolt11.as_deref(), Some("lnbc two"));
+    let stored = scene.store.read(|connection| {
+        connection
+            .prepare("SELECT body FROM text ORDER BY body")?
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<Vec<String>, rusqlite::Error>>()
+    });
+    let wanted = ["a label of many", "lnbc one", "lnbc two"];
+    let mut stored = stored.unwrap();
+    stored.retain(|body| wanted.contains(&body.as_str()));
+    assert_eq!(stored, wanted);
 }

@@ -1,8 +1,8 @@
 //! What the tests share: a ledger of its own for each, and payments with plain numbers.
 
 use sendpay_ledger::{
-    Begun, Failure, Hop, Ledger, Msat, NewPayment, NodeId, Payment, PaymentHash, Preimage, Settled,
-    Store,
+    Begun, Failure, Filter, Hop, Ledger, Msat, NewPayment, NodeId, Payment, PaymentHash, Preimage,
+    Settled, SettledRecord, Store,
 };
 use tempfile::TempDir;
 
@@ -25,6 +25,20 @@ impl Scene {
         }
     }
 
+    pub(crate) fn record(&self, settled: SettledRecord) -> Payment {
+        let filter = Filter {
+            payment_hash: Some(settled.payment_hash),
+            start: settled.created_index,
+            ..Filter::default()
+        };
+        let mut found = None;
+        let page = self.ledger.page(&filter, None, 1, &mut |payment| {
+            found = Some(payment.clone());
+        });
+        page.unwrap();
+        found.unwrap()
+    }
+
     pub(crate) fn begin(&self, new: NewPayment) -> Payment {
         match self.ledger.begin(new, NOW_MS).wait().unwrap() {
             Ok(Begun::New(payment)) => payment,
@@ -40,7 +54,7 @@ impl Scene {
             NOW_MS + 1000,
         );
         match settled.wait().unwrap() {
-            Ok(Settled::Changed(payment)) => payment,
+            Ok(Settled::Changed(record)) => self.record(record),
             other => panic!("not changed: {other:?}"),
         }
     }
@@ -53,7 +67,7 @@ impl Scene {
             NOW_MS + 1000,
         );
         match settled.wait().unwrap() {
-            Ok(Settled::Changed(payment)) => payment,
+            Ok(Settled::Changed(record)) => self.record(record),
             other => panic!("not changed: {other:?}"),
         }
     }
