@@ -10,10 +10,12 @@ const PANEL_WIDTH: f64 = WIDTH / COLUMNS as f64;
 const PANEL_HEIGHT: f64 = 400.0;
 /// Around the lines: for the names of the axis, the title, the sizes, and a legend below them.
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 24.0;
+const RIGHT: f64 = 32.0;
 const TOP: f64 = 36.0;
 const PLOT_HEIGHT: f64 = 190.0;
 const LEGEND_LINE: f64 = 15.0;
+/// What has room below the lines; a longer legend has two columns.
+const LEGEND_LINES: usize = 9;
 
 /// Colours that are told apart by most eyes; after the last one the lines are dashed.
 const COLOURS: [&str; 8] = [
@@ -96,7 +98,9 @@ fn draw_panel(svg: &mut String, figures: &Figures, panel: Panel) {
         panel.unit
     );
     draw_grid(svg, &across, &up);
-    for (number, name) in figures.names(panel).into_iter().enumerate() {
+    let names = figures.names(panel);
+    let columns = names.len().div_ceil(LEGEND_LINES);
+    for (number, name) in names.into_iter().enumerate() {
         let points: Vec<(f64, f64)> = sizes
             .iter()
             .filter_map(|size| {
@@ -107,7 +111,7 @@ fn draw_panel(svg: &mut String, figures: &Figures, panel: Panel) {
         let mut last = sizes.iter().rev();
         let last = last.find_map(|size| figures.value(panel, name, *size));
         draw_line(svg, number, &points);
-        draw_name(svg, number, name, last.unwrap_or_default());
+        draw_name(svg, (number, columns), name, last.unwrap_or_default());
     }
 }
 
@@ -158,10 +162,10 @@ fn draw_line(svg: &mut String, number: usize, points: &[(f64, f64)]) {
 }
 
 /// A line of the legend, with the value at the largest size.
-fn draw_name(svg: &mut String, number: usize, name: &str, last: f64) {
-    let half = (PANEL_WIDTH - LEFT - RIGHT) / 2.0;
-    let x = LEFT + (number % 2) as f64 * half;
-    let y = TOP + PLOT_HEIGHT + 36.0 + (number / 2) as f64 * LEGEND_LINE;
+fn draw_name(svg: &mut String, (number, columns): (usize, usize), name: &str, last: f64) {
+    let width = (PANEL_WIDTH - LEFT - RIGHT) / columns as f64;
+    let x = LEFT + (number % columns) as f64 * width;
+    let y = TOP + PLOT_HEIGHT + 36.0 + (number / columns) as f64 * LEGEND_LINE;
     let _ = writeln!(
         svg,
         "<path d=\"M{x:.1} {:.1}h18\" {}/><text x=\"{:.1}\" y=\"{y:.1}\">{} ({})</text>",
