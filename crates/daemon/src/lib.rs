@@ -2,6 +2,7 @@
 //!
 //! A library beside the binary so that tests can run its parts by themselves.
 
+mod changes;
 pub mod config;
 mod convert;
 pub mod daemon;

@@ -6,6 +6,7 @@
 mod connect;
 mod decode;
 mod delpay;
+mod followsendpays;
 mod fundchannel;
 mod getinfo;
 mod getroute;
@@ -19,6 +20,7 @@ mod listsendpays;
 mod newaddr;
 mod pay;
 mod sendpay;
+mod wait;
 mod waitsendpay;
 
 use std::future::Future;
@@ -49,6 +51,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
         "connect" => answer(&request, reply, |p| connect::run(d, p)).await,
         "decode" => answer(&request, reply, |p| decode::run(d, p)).await,
         "delpay" => answer(&request, reply, |p| delpay::run(d, p)).await,
+        "followsendpays" => stream(&request, reply, |p, r| followsendpays::run(d, p, r)).await,
         "fundchannel" => answer(&request, reply, |p| fundchannel::run(d, p)).await,
         "getinfo" => answer(&request, reply, |p| getinfo::run(d, p)).await,
         "getroute" => answer(&request, reply, |p| getroute::run(d, p)).await,
@@ -84,6 +87,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
                 d.stop();
             }
         }
+        "wait" => wait(&request, reply, |p| wait::run(d, p)).await,
         "waitsendpay" => wait(&request, reply, |p| waitsendpay::run(d, p)).await,
         other => reply.error(&unknown(other)),
     }
@@ -122,7 +126,7 @@ where
     }
 }
 
-/// Parameters in, a result that is written as it is read.
+/// Parameters in, a result that is written as it is read, or more than a result out.
 async fn stream<M, F>(request: &Request, reply: Reply, run: impl FnOnce(M, Reply) -> F)
 where
     M: ParamSet,

@@ -42,6 +42,7 @@ pub struct Running {
     serving: JoinHandle<()>,
     fees: JoinHandle<()>,
     warning: JoinHandle<()>,
+    changes: JoinHandle<()>,
 }
 
 /// Starts a node. When it returns, its socket answers.
@@ -92,6 +93,7 @@ pub async fn start(config: Config) -> Result<Running> {
         drop(stopped.wait_for(|stop| *stop).await);
     }));
     let refreshing = client.clone();
+    let telling = daemon.clone();
     Ok(Running {
         daemon,
         socket,
@@ -99,6 +101,7 @@ pub async fn start(config: Config) -> Result<Running> {
         serving,
         fees: tokio::spawn(async move { refreshing.keep_fees_fresh().await }),
         warning: tokio::spawn(watch_chain(client, warn)),
+        changes: tokio::spawn(async move { telling.tell_of_changes().await }),
     })
 }
 
@@ -126,6 +129,8 @@ impl Running {
         if let Err(cause) = self.serving.await {
             tracing::error!(%cause, "the socket's task ended badly");
         }
+        // Not before: those who wait are told to the end.
+        self.changes.abort();
         let node = self.daemon.node();
         node.stop().await;
         let store = node.store().clone();

@@ -22,8 +22,10 @@ mod amount;
 mod begin;
 mod changed;
 mod delete;
+mod follow;
 mod groups;
 mod identifier;
+mod indexed;
 mod invoice;
 mod invoice_book;
 mod ledger;
@@ -44,8 +46,10 @@ pub use amount::Msat;
 pub use begin::Begun;
 pub use changed::Waiter;
 pub use delete::DeleteError;
+pub use follow::{Change, ChangeKind};
 pub use groups::{Group, GroupFilter};
 pub use identifier::{NodeId, NotHex, PaymentHash, PaymentId, Preimage, payment_id};
+pub use indexed::{Index, Indexed};
 pub use invoice::{
     AddInvoiceError, CancelError, Cancelled, Hold, HoldError, Invoice, InvoiceFilter, InvoiceKey,
     InvoiceState, NewInvoice, Paid, PaidError,

@@ -4,7 +4,9 @@
 
 use rusqlite::Connection;
 
+use crate::follow::changes_statement;
 use crate::groups::heads_statement;
+use crate::indexed::first_statement;
 use crate::read::{Position, page_statement};
 use crate::schema::LEDGER_1;
 use crate::{Filter, GroupFilter, Order, PaymentHash, Status};
@@ -125,6 +127,36 @@ fn each_listing_of_groups_walks_its_index() {
         let (first, rest) = found.split_once("; ").unwrap_or((&found, ""));
         assert_eq!(first, expected, "{filter:?} {position:?}");
         assert!(!rest.contains("SCAN"), "{rest}");
+    }
+}
+
+#[test]
+fn the_change_feed_merges_three_indexes_and_sorts_nothing() {
+    let found = plan(&changes_statement());
+    for walked in [
+        "SEARCH payment USING INDEX sqlite_autoindex_payment_1 (created_change>?)",
+        "SEARCH payment USING INDEX payment_settled (settled_change>?)",
+        "SEARCH deleted USING INTEGER PRIMARY KEY (rowid>?)",
+    ] {
+        assert!(found.contains(walked), "{walked}: {found}");
+    }
+    assert!(
+        !found.contains("TEMP") && !found.contains("SCAN"),
+        "{found}"
+    );
+}
+
+#[test]
+fn the_first_at_or_after_an_index_is_found_by_it() {
+    for (table, index) in [
+        ("payment", "created_index"),
+        ("payment", "updated_index"),
+        ("deleted", "created_index"),
+        ("deleted", "deleted_index"),
+    ] {
+        let found = plan(&first_statement(table, "*", index));
+        let searches = found.starts_with("SEARCH") && !found.contains("TEMP");
+        assert!(searches, "{table} {index}: {found}");
     }
 }
 

@@ -8,6 +8,7 @@ pub mod check;
 pub mod connect;
 pub mod decode;
 pub mod delpay;
+pub mod followsendpays;
 pub mod fundchannel;
 pub mod getinfo;
 pub mod getroute;
@@ -26,6 +27,7 @@ pub mod notifications;
 pub mod pay;
 pub mod sendpay;
 pub mod stop;
+pub mod wait;
 pub mod waitsendpay;
 
 use crate::error::{Code, RpcError};
@@ -122,6 +124,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<connect::Connect>(),
     Entry::of::<decode::Decode>(),
     Entry::of::<delpay::DelPay>(),
+    Entry::of::<followsendpays::FollowSendPays>(),
     Entry::of::<fundchannel::FundChannel>(),
     Entry::of::<getinfo::GetInfo>(),
     Entry::of::<getroute::GetRoute>(),
@@ -139,6 +142,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<pay::Pay>(),
     Entry::of::<sendpay::SendPay>(),
     Entry::of::<stop::Stop>(),
+    Entry::of::<wait::Wait>(),
     Entry::of::<waitsendpay::WaitSendPay>(),
 ];
 

@@ -15,7 +15,9 @@ pub use amount::{
     AmountOrAny, Amounts, BITCOIN_SUPPLY_MSAT, Millionths, Msat, NonzeroMsat, PaymentMsat, SatOrAll,
 };
 pub use bytes::{Hash32, HexBytes, NodeId, Secret};
-pub use choice::{AddressType, DeletableStatus, ListIndex, PaymentStatus};
+pub use choice::{
+    AddressType, ChangeKind, DeletableStatus, IndexName, ListIndex, PaymentStatus, Subsystem,
+};
 pub use integer::{NUMBER63_MAX, Number63};
 pub use route::{Exclude, Excludes, RouteHop, RouteHops};
 pub use scid::{Scid, ScidDir};

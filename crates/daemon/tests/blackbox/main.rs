@@ -12,6 +12,7 @@ mod bad_input;
 mod clients;
 mod crash;
 mod failures;
+mod follows;
 mod harness;
 mod holds;
 mod openings;

@@ -6,6 +6,7 @@
     clippy::panic
 )]
 
+mod follow;
 mod invoices;
 mod promises;
 mod repeat;
