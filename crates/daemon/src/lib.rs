@@ -2,6 +2,8 @@
 //!
 //! A library beside the binary so that tests can run its parts by themselves.
 
+mod archive;
+mod autoclean;
 mod changes;
 pub mod config;
 mod convert;

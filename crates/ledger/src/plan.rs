@@ -8,8 +8,9 @@ use crate::follow::changes_statement;
 use crate::groups::heads_statement;
 use crate::indexed::first_statement;
 use crate::read::{Position, page_statement};
+use crate::retire::aged_statement;
 use crate::schema::LEDGER_1;
-use crate::{Filter, GroupFilter, Order, PaymentHash, Status};
+use crate::{Aged, Filter, GroupFilter, Order, PaymentHash, Status};
 
 /// The lines of the plan, one after the other, without the look-ups of texts and nodes.
 fn plan(statement: &str) -> String {
@@ -157,6 +158,23 @@ fn the_first_at_or_after_an_index_is_found_by_it() {
         let found = plan(&first_statement(table, "*", index));
         let searches = found.starts_with("SEARCH") && !found.contains("TEMP");
         assert!(searches, "{table} {index}: {found}");
+    }
+}
+
+#[test]
+fn old_records_are_walked_in_the_order_of_their_settlement() {
+    let (some, none) = (Some(1), None);
+    for (complete_before_ms, failed_before_ms, index) in [
+        (some, some, "payment_updated"),
+        (some, none, "payment_updated"),
+        (none, some, "payment_failed_updated"),
+    ] {
+        let aged = Aged {
+            complete_before_ms,
+            failed_before_ms,
+        };
+        let expected = format!("SEARCH payment USING INDEX {index} (updated_index>?)");
+        assert_eq!(plan(&aged_statement(&aged)), expected);
     }
 }
 

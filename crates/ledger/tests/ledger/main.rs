@@ -10,4 +10,5 @@ mod follow;
 mod invoices;
 mod promises;
 mod repeat;
+mod retire;
 mod scene;

@@ -16,8 +16,8 @@ params! {
     ///
     /// A status changes once, from *pending* to *complete* or to *failed*, and never again. A
     /// record says *complete* only if the preimage is known, and *failed* only if the part can no
-    /// longer be claimed by anyone. In doubt it says *pending*. Nothing but *delpay* removes a
-    /// record.
+    /// longer be claimed by anyone. In doubt it says *pending*. Nothing removes a record but
+    /// *delpay*, and *autoclean* if it is configured.
     ///
     /// The listing is written as it is read, a page at a time. A part that is sent while a long
     /// listing is under way may or may not be in it; each record that is in it was true when it
