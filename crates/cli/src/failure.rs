@@ -78,15 +78,19 @@ fn what_next(code: Code, method: &str) -> Option<String> {
     })
 }
 
-/// Tells that there was no answer.
-pub(crate) fn no_answer(err: &mut dyn Write, error: &CallError) -> io::Result<()> {
+/// Tells that there is no answer, or none that can be shown.
+pub(crate) fn no_answer(err: &mut dyn Write, error: &dyn Error) -> io::Result<()> {
     write!(err, "sendpay-cli: {error}")?;
     let mut cause = error.source();
     while let Some(error) = cause {
         write!(err, ": {error}")?;
         cause = error.source();
     }
-    writeln!(err)?;
+    writeln!(err)
+}
+
+/// Tells what to do where there is no daemon.
+pub(crate) fn what_now(err: &mut dyn Write, error: &CallError) -> io::Result<()> {
     match error {
         CallError::Connect { .. } => writeln!(
             err,
@@ -95,4 +99,23 @@ pub(crate) fn no_answer(err: &mut dyn Write, error: &CallError) -> io::Result<()
         ),
         _ => Ok(()),
     }
+}
+
+/// Tells that a method's result cannot be shown in a format.
+pub(crate) fn no_such_form(
+    err: &mut dyn Write,
+    method: &str,
+    format: Format,
+    reason: &str,
+) -> io::Result<()> {
+    let name = if format == Format::Csv {
+        "csv"
+    } else {
+        "jsonl"
+    };
+    writeln!(
+        err,
+        "sendpay-cli: --format {name} cannot be used with {method}: {reason} (--format json shows \
+         any result)"
+    )
 }

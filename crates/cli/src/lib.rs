@@ -1,13 +1,18 @@
 //! `sendpay-cli`: a method and parameters in, a table or JSON out.
 //!
 //! It knows no method by name: whatever the daemon can do, this can ask for. The forms of
-//! arguments and output are those of `lightning-cli`, with tables where a person is looking.
+//! arguments and output are those of `lightning-cli`, with tables where a person is looking, and
+//! CSV and lines of JSON for other programs. A listing of any size passes through in constant
+//! memory.
 
 mod arguments;
+mod columns;
+mod csv;
 mod failure;
 mod options;
 mod output;
 mod pretty;
+mod progress;
 mod table;
 
 pub use arguments::{ArgumentError, Form, params};
@@ -15,8 +20,11 @@ pub use pretty::Pretty;
 pub use table::render;
 
 use options::{Format, Options};
-use output::Output;
+use output::{NoSuchForm, Output, OutputError};
+use progress::Progress;
 use sendpay_rpc::client::{CallError, Client};
+use sendpay_rpc::elements::ElementError;
+use serde_json::value::RawValue;
 use std::ffi::OsString;
 use std::io::{self, Write};
 
@@ -24,7 +32,7 @@ use std::io::{self, Write};
 pub const EXIT_OK: u8 = 0;
 /// The method answered with an error.
 pub const EXIT_RPC_ERROR: u8 = 1;
-/// There is no daemon, or it went away.
+/// There is no daemon, or it went away before its answer was whole; or the answer cannot be shown.
 pub const EXIT_NO_CONNECTION: u8 = 2;
 /// The command line is wrong.
 pub const EXIT_USAGE: u8 = 3;
@@ -39,12 +47,20 @@ pub struct Terminal {
 }
 
 impl Terminal {
+    /// No terminal: lines of any length, without colours.
+    const NONE: Terminal = Terminal {
+        columns: usize::MAX,
+        colours: false,
+    };
+
     /// The terminal of this process: its width, and colours unless `NO_COLOR` is set.
     #[must_use]
     pub fn from_environment() -> Self {
         const USUAL_COLUMNS: usize = 80;
+        // Some terminals do not know their width, and say 0.
         let columns = comfy_table::Table::new()
             .width()
+            .filter(|columns| *columns > 0)
             .map_or(USUAL_COLUMNS, usize::from);
         let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Terminal { columns, colours }
@@ -52,14 +68,41 @@ impl Terminal {
 }
 
 /// Runs the program and gives its exit code. `terminal` is there if `out` is a terminal.
+///
+/// If `out` is closed by who reads it, as with `| head`, the rest is left out and all is well.
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     out: &mut dyn Write,
     err: &mut dyn Write,
     terminal: Option<Terminal>,
 ) -> u8 {
+    run_showing(arguments, out, err, terminal, Progress::hidden())
+}
+
+/// As [`run`], and while a long result goes to a file or a pipe, the process's standard error
+/// shows how far it is, if that is a terminal.
+pub fn run_with_progress(
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+    terminal: Option<Terminal>,
+) -> u8 {
+    let progress = match terminal {
+        Some(_) => Progress::hidden(),
+        None => Progress::on_stderr(),
+    };
+    run_showing(arguments, out, err, terminal, progress)
+}
+
+fn run_showing(
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+    terminal: Option<Terminal>,
+    progress: Progress,
+) -> u8 {
     let code = match Options::read(arguments) {
-        Ok(options) => call(&options, out, err, terminal),
+        Ok(options) => call(&options, out, err, terminal, progress),
         Err(refused) => refused.explain(out, err),
     };
     match code.and_then(|code| out.flush().map(|()| code)) {
@@ -74,11 +117,18 @@ pub fn run(
     }
 }
 
+/// Why there is no whole output.
+enum Failure {
+    Call(CallError),
+    Output(OutputError),
+}
+
 fn call(
     options: &Options,
     out: &mut dyn Write,
     err: &mut dyn Write,
     terminal: Option<Terminal>,
+    progress: Progress,
 ) -> io::Result<u8> {
     let params = match params(&options.params, options.form()) {
         Ok(params) => params,
@@ -88,28 +138,84 @@ fn call(
         }
     };
     let format = options.format(terminal);
-    let mut output = Output::new(out, format);
-    let outcome = Client::connect(&options.socket()).and_then(|mut client| {
-        client.call_streaming(&options.method, &params, &mut |bytes| output.write(bytes))
-    });
-    match outcome {
-        Ok(()) => {
-            output.finish()?;
-            Ok(EXIT_OK)
+    let output = match Output::new(&mut *out, format, &options.method) {
+        Ok(output) => output,
+        Err(NoSuchForm(reason)) => {
+            failure::no_such_form(err, &options.method, format, reason)?;
+            return Ok(EXIT_USAGE);
         }
-        Err(CallError::Rpc(error)) => {
+    };
+    let failure = match transfer(options, &params, output, progress)? {
+        Ok(None) => return Ok(EXIT_OK),
+        Ok(Some(left_out)) => {
+            writeln!(err, "sendpay-cli: not in the output: {left_out}")?;
+            return Ok(EXIT_OK);
+        }
+        Err(failure) => failure,
+    };
+    match failure {
+        Failure::Call(CallError::Rpc(error)) => {
             match format {
                 Format::Table(terminal) => {
                     failure::explain(err, &options.method, &error, terminal)?;
+                }
+                Format::Csv | Format::JsonLines => {
+                    failure::explain(err, &options.method, &error, Terminal::NONE)?;
                 }
                 Format::Json | Format::Raw => failure::print(out, &error, format)?,
             }
             Ok(EXIT_RPC_ERROR)
         }
-        Err(CallError::Sink(error)) => Err(error),
-        Err(error) => {
+        Failure::Output(OutputError::Elements(ElementError::NoList)) => {
+            failure::no_such_form(err, &options.method, format, "its result is no list")?;
+            Ok(EXIT_USAGE)
+        }
+        Failure::Output(OutputError::Write(error)) => Err(error),
+        Failure::Output(error) => {
             failure::no_answer(err, &error)?;
             Ok(EXIT_NO_CONNECTION)
         }
+        Failure::Call(error) => {
+            failure::no_answer(err, &error)?;
+            failure::what_now(err, &error)?;
+            Ok(EXIT_NO_CONNECTION)
+        }
     }
+}
+
+/// Takes the result from the daemon to the output. Gives what is not in the output.
+fn transfer(
+    options: &Options,
+    params: &RawValue,
+    mut output: Output<'_>,
+    mut progress: Progress,
+) -> io::Result<Result<Option<String>, Failure>> {
+    let mut refused = None;
+    let outcome = Client::connect(&options.socket()).and_then(|mut client| {
+        client.call_streaming(&options.method, &params, &mut |bytes| {
+            progress.tell(output.records(), output.bytes());
+            output.write(bytes).map_err(|error| {
+                refused = Some(error);
+                io::ErrorKind::Other.into()
+            })
+        })
+    });
+    progress.end();
+    let failure = match (outcome, refused) {
+        (Ok(()), _) => match output.finish() {
+            Ok(left_out) => return Ok(Ok(left_out)),
+            Err(error) => Failure::Output(error),
+        },
+        // Nothing more can be written.
+        (Err(_), Some(OutputError::Write(error))) => return Err(error),
+        (Err(_), Some(error)) => {
+            output.cut_off()?;
+            Failure::Output(error)
+        }
+        (Err(error), None) => {
+            output.cut_off()?;
+            Failure::Call(error)
+        }
+    };
+    Ok(Err(failure))
 }

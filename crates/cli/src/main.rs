@@ -7,7 +7,7 @@ fn main() -> ExitCode {
     let terminal = io::stdout()
         .is_terminal()
         .then(sendpay_cli::Terminal::from_environment);
-    let code = sendpay_cli::run(
+    let code = sendpay_cli::run_with_progress(
         std::env::args_os(),
         &mut io::stdout().lock(),
         &mut io::stderr().lock(),

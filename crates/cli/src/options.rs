@@ -2,7 +2,7 @@
 
 use crate::arguments::Form;
 use crate::{EXIT_OK, EXIT_USAGE, Terminal};
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, ValueEnum};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -42,6 +42,10 @@ pub(crate) struct Options {
     #[arg(short = 'R', long)]
     raw: bool,
 
+    /// How to show the result, whatever it goes to: csv and jsonl are for lists
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["json", "raw"])]
+    format: Option<FormatName>,
+
     /// The method to call
     #[arg(value_name = "METHOD")]
     pub(crate) method: String,
@@ -55,9 +59,26 @@ pub(crate) struct Options {
     pub(crate) params: Vec<String>,
 }
 
+/// The formats that can be asked for by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FormatName {
+    /// A line for each record, values divided by commas (RFC 4180), amounts in msat
+    Csv,
+    /// A JSON object in a line for each record
+    Jsonl,
+    /// JSON over many lines, as -J
+    Json,
+    /// A table for people
+    Table,
+}
+
 /// How the result is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
+    /// A line of values for each element of its list.
+    Csv,
+    /// Each element of its list as a line of JSON.
+    JsonLines,
     /// As a table if it is a list.
     Table(Terminal),
     /// As JSON over many lines.
@@ -121,10 +142,16 @@ impl Options {
     }
 
     pub(crate) fn format(&self, terminal: Option<Terminal>) -> Format {
-        match terminal {
-            _ if self.raw => Format::Raw,
-            Some(terminal) if !self.json => Format::Table(terminal),
-            _ => Format::Json,
+        match (self.format, terminal) {
+            (Some(FormatName::Csv), _) => Format::Csv,
+            (Some(FormatName::Jsonl), _) => Format::JsonLines,
+            (Some(FormatName::Json), _) => Format::Json,
+            (Some(FormatName::Table), terminal) => {
+                Format::Table(terminal.unwrap_or(Terminal::NONE))
+            }
+            (None, _) if self.raw => Format::Raw,
+            (None, Some(terminal)) if !self.json => Format::Table(terminal),
+            (None, _) => Format::Json,
         }
     }
 }

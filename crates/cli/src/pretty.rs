@@ -9,7 +9,12 @@ pub struct Pretty {
     escaped: bool,
     /// An array or object was opened and nothing stands in it yet.
     empty: bool,
+    /// How many commas stood between the elements of lists of the result.
+    commas: u64,
 }
+
+/// How deep the elements of a listing stand: in an array in the result.
+const ELEMENT_DEPTH: usize = 2;
 
 impl Pretty {
     /// A formatter for a new value.
@@ -18,55 +23,78 @@ impl Pretty {
         Self::default()
     }
 
+    /// How many records of a listing have gone by: a comma comes after each but the last.
+    pub(crate) fn records(&self) -> u64 {
+        self.commas
+    }
+
     /// Appends the lines for these bytes.
     pub fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        for byte in bytes {
-            if self.in_string {
-                self.string_byte(*byte);
+        let mut rest = bytes;
+        while let Some((byte, after)) = rest.split_first() {
+            if !self.in_string {
+                self.outside(*byte, out);
+                rest = after;
+                continue;
+            }
+            if std::mem::take(&mut self.escaped) {
                 out.push(*byte);
+                rest = after;
                 continue;
             }
-            if byte.is_ascii_whitespace() {
-                continue;
-            }
-            match byte {
-                b'}' | b']' => {
-                    self.depth = self.depth.saturating_sub(1);
-                    if !std::mem::take(&mut self.empty) {
-                        self.line(out);
-                    }
-                    out.push(*byte);
-                    continue;
-                }
-                _ if std::mem::take(&mut self.empty) => self.line(out),
-                _ => {}
-            }
-            out.push(*byte);
-            match byte {
-                b'{' | b'[' => {
-                    self.depth += 1;
-                    self.empty = true;
-                }
-                b',' => self.line(out),
-                b':' => out.push(b' '),
-                b'"' => self.in_string = true,
-                _ => {}
+            let plain = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+            let (text, end) = rest.split_at(plain);
+            out.extend_from_slice(text);
+            rest = end;
+            if let Some((byte, after)) = end.split_first() {
+                out.push(*byte);
+                self.escaped = *byte == b'\\';
+                self.in_string = self.escaped;
+                rest = after;
             }
         }
     }
 
-    fn string_byte(&mut self, byte: u8) {
-        if self.escaped {
-            self.escaped = false;
-        } else if byte == b'\\' {
-            self.escaped = true;
-        } else if byte == b'"' {
-            self.in_string = false;
+    fn outside(&mut self, byte: u8, out: &mut Vec<u8>) {
+        if byte.is_ascii_whitespace() {
+            return;
+        }
+        if matches!(byte, b'}' | b']') {
+            self.depth = self.depth.saturating_sub(1);
+            if !std::mem::take(&mut self.empty) {
+                self.line(out);
+            }
+            out.push(byte);
+            return;
+        }
+        if std::mem::take(&mut self.empty) {
+            self.line(out);
+        }
+        out.push(byte);
+        match byte {
+            b'{' | b'[' => {
+                self.depth += 1;
+                self.empty = true;
+            }
+            b',' => {
+                self.commas += u64::from(self.depth == ELEMENT_DEPTH);
+                self.line(out);
+            }
+            b':' => out.push(b' '),
+            b'"' => self.in_string = true,
+            _ => {}
         }
     }
 
     fn line(&self, out: &mut Vec<u8>) {
+        // Enough for anything that is not made to be deep.
+        const SPACES: &[u8] = &[b' '; 48];
         out.push(b'\n');
-        out.extend(std::iter::repeat_n(b"   ", self.depth).flatten());
+        let mut columns = 3 * self.depth;
+        while columns > 0 {
+            let spaces = SPACES.get(..columns).unwrap_or(SPACES);
+            out.extend_from_slice(spaces);
+            columns -= spaces.len();
+        }
     }
 }

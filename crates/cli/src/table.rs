@@ -4,6 +4,9 @@
 //! of objects. Members are known by their names alone.
 
 mod cell;
+mod rows;
+
+pub(crate) use rows::Rows;
 
 use crate::Terminal;
 use cell::Shown;
@@ -108,19 +111,40 @@ const SPACE: u16 = 2;
 struct Column<'a> {
     name: &'a str,
     cells: Vec<Shown>,
+    /// How many characters it takes at least, without the space after it.
+    width_min: usize,
 }
 
 impl Column<'_> {
     /// How many characters it takes, with the space after it.
     fn width(&self) -> usize {
         let cells = self.cells.iter().map(|cell| cell.text.chars().count());
-        cells.chain([self.name.chars().count()]).max().unwrap_or(0) + usize::from(SPACE)
+        let others = [self.name.chars().count(), self.width_min];
+        cells.chain(others).max().unwrap_or(0) + usize::from(SPACE)
     }
 }
 
 fn list(rows: &[Row<'_>], terminal: Terminal) -> String {
     let mut columns = columns(rows);
     let dropped = make_fit(&mut columns, terminal.columns);
+    let header = columns.iter().map(|column| column.name.to_owned());
+    let cells = (0..rows.len()).map(|place| {
+        let column = columns.iter();
+        column
+            .filter_map(|column| column.cells.get(place))
+            .collect()
+    });
+    let mut text = lines(Some(header.collect()), cells, terminal);
+    text.push_str(&footer(rows.len(), &dropped));
+    text
+}
+
+/// The lines of rows, in columns that are as wide as their widest cell.
+fn lines<'a>(
+    header: Option<Vec<String>>,
+    rows: impl Iterator<Item = Vec<&'a Shown>>,
+    terminal: Terminal,
+) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     if terminal.colours {
@@ -128,32 +152,36 @@ fn list(rows: &[Row<'_>], terminal: Terminal) -> String {
     } else {
         table.force_no_tty();
     }
-    table.set_header(columns.iter().map(|column| Cell::new(column.name)));
-    for place in 0..rows.len() {
-        table.add_row(columns.iter().filter_map(|column| {
-            let shown = column.cells.get(place)?;
+    if let Some(header) = header {
+        table.set_header(header);
+    }
+    for row in rows {
+        table.add_row(row.into_iter().map(|shown| {
             let mut cell = Cell::new(&shown.text);
             if shown.is_number {
                 cell = cell.set_alignment(CellAlignment::Right);
             }
-            if let Some(colour) = shown.colour.filter(|_| terminal.colours) {
-                cell = cell.fg(colour);
+            match shown.colour.filter(|_| terminal.colours) {
+                Some(colour) => cell.fg(colour),
+                None => cell,
             }
-            Some(cell)
         }));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, SPACE));
     }
-    let lines: Vec<String> = table.lines().collect();
-    let mut text: String = lines
-        .iter()
+    table
+        .lines()
         .map(|line| format!("{}\n", line.trim_end()))
-        .collect();
-    let noun = if rows.len() == 1 { "row" } else { "rows" };
-    let _ = write!(text, "{} {noun}", rows.len());
-    if !dropped.is_empty() {
-        let _ = write!(text, "; not shown: {} (-J shows all)", dropped.join(", "));
+        .collect()
+}
+
+/// The line after the rows: how many there are, and what of them is not shown.
+fn footer(rows: usize, not_shown: &[String]) -> String {
+    let noun = if rows == 1 { "row" } else { "rows" };
+    let mut text = format!("{rows} {noun}");
+    if !not_shown.is_empty() {
+        let _ = write!(text, "; not shown: {} (-J shows all)", not_shown.join(", "));
     }
     text.push('\n');
     text
@@ -183,6 +211,7 @@ fn columns<'a>(rows: &[Row<'a>]) -> Vec<Column<'a>> {
                 .iter()
                 .map(|row| Shown::new(name, row.get(*name)))
                 .collect(),
+            width_min: 0,
         })
         .collect()
 }

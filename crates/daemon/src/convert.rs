@@ -106,7 +106,7 @@ pub(crate) fn invoice(invoice: &ledger::Invoice, now_ms: u64) -> InvoiceRecord {
     let paid = invoice.state == ledger::InvoiceState::Paid;
     InvoiceRecord {
         label: invoice.label.clone(),
-        bolt11: Some(invoice.bolt11.clone()),
+        bolt11: Some(invoice.bolt11.clone()).filter(|bolt11| !bolt11.is_empty()),
         payment_hash: hash(invoice.payment_hash),
         amount_msat: invoice.amount_msat.map(|amount| Msat(amount.msat())),
         status: invoice_status(invoice, now_ms).to_owned(),

@@ -3,6 +3,7 @@
 
 use sendpay_ledger::{
     AddInvoiceError, BeginError, CancelError, Closed, DeleteError, PaidError, Payment, ReadError,
+    SettleImportedError,
 };
 use sendpay_node::{
     CancelHeldError, ConnectError, FirstHopError, FundError, GetRouteError, NewInvoiceError,
@@ -47,6 +48,7 @@ pub(crate) fn begin(cause: &BeginError) -> RpcError {
         E::OtherGroupInProgress { .. }
         | E::ParallelInProgress
         | E::NonParallelInProgress
+        | E::ImportedPending(_)
         | E::PartsInProgress { .. }
         | E::WouldExceedTotal { .. } => Code::PayInProgress,
         E::AlreadySucceededAmount { .. }
@@ -165,6 +167,17 @@ pub(crate) fn delete(cause: &DeleteError) -> RpcError {
         }
         E::Store(_) | E::Damaged(_) => internal(cause),
     }
+}
+
+pub(crate) fn settle_imported(cause: &SettleImportedError) -> RpcError {
+    use SettleImportedError as E;
+    let code = match cause {
+        E::NoProof(_) => Code::InvalidParams,
+        E::Unknown(_) => Code::PayNoSuchPayment,
+        E::Settled { .. } => Code::PayStatusUnexpected,
+        E::Store(_) | E::Damaged(_) => return internal(cause),
+    };
+    RpcError::new(code, cause.to_string())
 }
 
 pub(crate) fn new_invoice(cause: &NewInvoiceError) -> RpcError {

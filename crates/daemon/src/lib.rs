@@ -10,6 +10,7 @@ mod convert;
 pub mod daemon;
 pub mod demo;
 mod error;
+pub mod import;
 mod listing;
 pub mod log;
 mod method;

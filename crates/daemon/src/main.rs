@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use sendpay_chain::regtest::Regtest;
 use sendpayd::config::{self, Config};
 use sendpayd::run::{self, CHAIN_DIR};
-use sendpayd::{demo, log};
+use sendpayd::{demo, import, log};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A Lightning node that accounts for every payment it sends.
@@ -58,6 +58,26 @@ enum Command {
         #[arg(long, value_enum, default_value_t, value_name = "LEVEL")]
         log_level: config::LogLevel,
     },
+    /// Takes over the history of another node
+    Import {
+        #[command(subcommand)]
+        from: ImportFrom,
+    },
+}
+
+#[derive(Subcommand)]
+enum ImportFrom {
+    /// Reads payments and invoices of a stopped Core Lightning node (v0.10 to v26.06), which is left
+    /// as it is. What was imported before is passed over
+    Cln {
+        /// CLN's lightningd.sqlite3
+        path: PathBuf,
+        /// What to call that node in the ledger [default: its node id]
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        node: NodeArguments,
+    },
 }
 
 fn main() -> ExitCode {
@@ -96,7 +116,29 @@ async fn run(arguments: Arguments) -> Result<()> {
             };
             demo::run(&dir, exit, log_level, interrupted()?).await
         }
+        Some(Command::Import {
+            from: ImportFrom::Cln { path, name, node },
+        }) => {
+            let config = load(node)?;
+            log::start(config::LogLevel::Warn, None)?;
+            // It blocks, and a kill at any instant is all right.
+            tokio::task::spawn_blocking(move || import::run(&config, &path, name)).await?
+        }
     }
+}
+
+fn load(arguments: NodeArguments) -> Result<Config> {
+    let dir = match arguments.dir {
+        Some(dir) => dir,
+        None => default_dir()?,
+    };
+    let mut set = arguments.set;
+    set.extend(
+        arguments
+            .network
+            .map(|network| format!("network={network}")),
+    );
+    Ok(Config::load(&dir, &set)?)
 }
 
 fn default_dir() -> Result<PathBuf> {
@@ -116,18 +158,8 @@ fn interrupted() -> Result<impl Future<Output = ()>> {
 }
 
 async fn node(arguments: NodeArguments) -> Result<()> {
-    let dir = match arguments.dir {
-        Some(dir) => dir,
-        None => default_dir()?,
-    };
-    let mut set = arguments.set;
-    set.extend(
-        arguments
-            .network
-            .map(|network| format!("network={network}")),
-    );
-    let config = Config::load(&dir, &set)?;
-    run::make_private_dir(&dir)?;
+    let config = load(arguments)?;
+    run::make_private_dir(&config.dir)?;
     log::start(config.log_level, config.log_file.as_deref())?;
     let interrupted = interrupted()?;
     let running = run::start(config).await?;

@@ -4,6 +4,7 @@
 //! it decides nothing else. To add one: its file, and a line in `dispatch`.
 
 mod connect;
+mod countsendpays;
 mod decode;
 mod delpay;
 mod followsendpays;
@@ -19,7 +20,9 @@ mod listpeerchannels;
 mod listsendpays;
 mod newaddr;
 mod pay;
+mod selection;
 mod sendpay;
+mod settleimported;
 mod wait;
 mod waitsendpay;
 
@@ -49,6 +52,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
     match request.method.as_str() {
         "check" => reply.outcome(Check::answer(&request.params)),
         "connect" => answer(&request, reply, |p| connect::run(d, p)).await,
+        "countsendpays" => wait(&request, reply, |p| countsendpays::run(d, p)).await,
         "decode" => answer(&request, reply, |p| decode::run(d, p)).await,
         "delpay" => answer(&request, reply, |p| delpay::run(d, p)).await,
         "followsendpays" => stream(&request, reply, |p, r| followsendpays::run(d, p, r)).await,
@@ -78,6 +82,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
         }
         "pay" => answer(&request, reply, |p| pay::run(d, p)).await,
         "sendpay" => answer(&request, reply, |p| sendpay::run(d, p)).await,
+        "settleimported" => answer(&request, reply, |p| settleimported::run(d, p)).await,
         "stop" => {
             // A request that is refused stops nothing.
             let asked = Stop::from_raw(&request.params, Mode::Normal);

@@ -1,27 +1,15 @@
 //! `listpays`: the parts of one try at a hash, summed up. Filters apply to whole groups, and a
 //! page never cuts one.
 
-use rusqlite::{Connection, Statement};
+use rusqlite::{Connection, OptionalExtension as _, Statement};
 
-use crate::read::{Position, failed_index, first_position};
-use crate::row::{COLUMNS, decode_payment, sql};
+use crate::filter::{Numbers, Wanted};
+use crate::page::Step;
+use crate::position::{Phase, Position};
+use crate::walk::{self, Kind, Limits, ROWS_LOOKED_AT_MAX, Walk};
 use crate::{
-    Cursor, Ledger, Msat, NodeId, Order, Payment, PaymentHash, Preimage, ReadError, Status,
+    Cursor, Filter, Ledger, Msat, NodeId, PaymentHash, Preimage, ReadError, Status, Violation,
 };
-
-/// Which groups to list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GroupFilter {
-    /// Only groups of this hash.
-    pub payment_hash: Option<PaymentHash>,
-    /// Only groups with this status, as a whole.
-    pub status: Option<Status>,
-    /// By the groups' first `created_index`, or by their last `updated_index` (with a start of 0,
-    /// groups that never changed come first, by `created_index`).
-    pub order: Order,
-    /// The first index to list, in that order's numbers.
-    pub start: u64,
-}
 
 /// One try at paying a hash: all its parts, summed up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,155 +47,191 @@ pub struct Group {
     pub label: Option<String>,
 }
 
-/// Most groups looked at for one page: a filter that few groups match must not hold a snapshot
-/// for long (L6).
-const GROUPS_SCANNED_MAX: usize = 4096;
-
 impl Ledger {
-    /// Visits the next groups, at most `groups_max`; else as [`Ledger::page`]. A page may have
-    /// fewer groups, even none, and not be the last: the work of one page is bounded.
+    /// Visits the next groups, at most `groups_max`; else as [`Ledger::page`]. By
+    /// `updated_index` a group stands at the last update of a part, as it was when the listing
+    /// began.
+    ///
+    /// A group is read whole in one snapshot, however many parts it has; a page ends after the
+    /// group with which it has read 4,096 parts.
     pub fn groups_page(
         &self,
-        filter: &GroupFilter,
+        filter: &Filter,
         after: Option<Cursor>,
         groups_max: usize,
         visit: &mut dyn FnMut(&Group),
     ) -> Result<Option<Cursor>, ReadError> {
-        let mut position = after.map_or(first_position(filter.order, filter.start), |at| at.0);
+        self.groups_page_looking_at(ROWS_LOOKED_AT_MAX, filter, after, groups_max, visit)
+    }
+
+    /// As [`Ledger::groups_page`], with that bound on the rows looked at.
+    pub(crate) fn groups_page_looking_at(
+        &self,
+        looked_at_max: usize,
+        filter: &Filter,
+        after: Option<Cursor>,
+        groups_max: usize,
+        visit: &mut dyn FnMut(&Group),
+    ) -> Result<Option<Cursor>, ReadError> {
         let mut room = groups_max;
-        loop {
-            let scanned = self.store.read(|connection| {
-                scan(connection, filter, position, room, &mut |group| {
-                    room -= 1;
-                    visit(group);
-                })
+        self.steps(filter, after, |connection, position| {
+            let scan = Scan {
+                position,
+                looked_at_max,
+                groups_max: room,
+            };
+            let step = scan.run(connection, filter, &mut |group| {
+                room -= 1;
+                visit(group);
             })?;
-            match (scanned, position) {
-                (Scanned::To(last), _) => return Ok(Some(Cursor(last))),
-                (Scanned::All, Position::NeverUpdated(_)) if room == 0 => {
-                    return Ok(Some(Cursor(Position::Updated(0))));
-                }
-                (Scanned::All, Position::NeverUpdated(_)) => position = Position::Updated(0),
-                (Scanned::All, _) => return Ok(None),
+            Ok((step, room == 0))
+        })
+    }
+}
+
+/// One read of groups.
+struct Scan {
+    position: Position,
+    looked_at_max: usize,
+    groups_max: usize,
+}
+
+impl Scan {
+    /// Looks at groups from the position on, in one snapshot: the outer statement holds it.
+    fn run(
+        self,
+        connection: &Connection,
+        filter: &Filter,
+        visit: &mut dyn FnMut(&Group),
+    ) -> Result<Step, ReadError> {
+        let Some(wanted) = filter.look_up(connection)? else {
+            return Ok(Step::PhaseEnds);
+        };
+        let position = self.position;
+        let walk = walk::choose(connection, &wanted, position, Kind::Groups)?;
+        let limits = Limits {
+            rows: self.looked_at_max,
+            // What was pending may be in few groups, or in none that stands here.
+            always: position.phase == Phase::Unsettled,
+        };
+        let window = walk::window(connection, &wanted, walk, position, Kind::Groups, limits)?;
+        let Some(window) = window else {
+            return Ok(Step::PhaseEnds);
+        };
+        let statement = heads_statement(&wanted, walk, position.phase);
+        let mut heads = connection.prepare_cached(&statement)?;
+        let numbers = Numbers {
+            low: window.low,
+            high: window.high,
+            as_of: position.began.updated,
+            rows: 0,
+        };
+        wanted.bind(&mut heads, numbers)?;
+        let mut rows = heads.raw_query();
+        // Held for the whole page: fetched from the cache anew, SQLite would parse it for each group.
+        let mut parts = connection.prepare_cached(PARTS)?;
+        let (mut visited, mut looked_at) = (0, 0);
+        let mut last = None;
+        while visited < self.groups_max && looked_at < self.looked_at_max {
+            let Some(row) = rows.next()? else {
+                let next = window.end(position, filter.direction);
+                return Ok(next.map_or(Step::PhaseEnds, Step::More));
+            };
+            last = Some(row.get::<_, i64>(0)?.cast_unsigned());
+            let Some(sum) = sum_up(&mut parts, PaymentHash(row.get(1)?), row.get(2)?)? else {
+                continue;
+            };
+            looked_at += sum.parts;
+            if wanted.takes(&sum) {
+                visit(&sum.with_texts(connection)?);
+                visited += 1;
             }
         }
+        let next = last.and_then(|last| position.after(last, filter.direction));
+        Ok(next.map_or(Step::PhaseEnds, Step::More))
     }
 }
 
-enum Scanned {
-    /// There may be more after this one.
-    To(Position),
-    /// There are no more at positions of this kind.
-    All,
-}
-
-/// Looks at groups from `position` on, in one snapshot: the outer statement holds it.
-fn scan(
-    connection: &Connection,
-    filter: &GroupFilter,
-    position: Position,
-    groups_max: usize,
-    visit: &mut dyn FnMut(&Group),
-) -> Result<Scanned, ReadError> {
-    let mut heads = connection.prepare_cached(&heads_statement(filter, position))?;
-    // Held for the whole page: fetched from the cache anew, SQLite would parse it for each group.
-    let mut parts = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM payment WHERE payment_hash = ?1 AND groupid = ?2
-         ORDER BY +created_index"
-    ))?;
-    let from = sql(position.number());
-    let mut rows = match filter.payment_hash {
-        Some(hash) => heads.query((from, hash.as_bytes()))?,
-        None => heads.query([from])?,
-    };
-    let mut last = position;
-    let mut visited = 0;
-    for _ in 0..GROUPS_SCANNED_MAX {
-        if visited >= groups_max {
-            return Ok(Scanned::To(last));
-        }
-        let Some(row) = rows.next()? else {
-            return Ok(Scanned::All);
-        };
-        let number = row.get::<_, i64>(0)?.cast_unsigned();
-        last = match position {
-            Position::Created(_) => Position::Created(number),
-            Position::NeverUpdated(_) => Position::NeverUpdated(number),
-            Position::Updated(_) => Position::Updated(number),
-        };
-        let group = sum_up(&mut parts, PaymentHash(row.get(1)?), row.get(2)?)?;
-        if let Some(group) = group
-            && filter.status.is_none_or(|status| status == group.status)
-        {
-            visit(&group);
-            visited += 1;
-        }
-    }
-    Ok(Scanned::To(last))
-}
-
-/// The groups in their order, as (number, hash, groupid): ?1 is the position, ?2 the hash.
+/// The groups in their order, as (number, hash, groupid).
 ///
 /// A group stands at one of its records, found by the index of (hash, group): the first one, or
-/// the one changed last. A status narrows the candidates where an index helps: all records of a
-/// failed group have failed, and a pending group has one that is pending.
-pub(crate) fn heads_statement(filter: &GroupFilter, position: Position) -> String {
-    if filter.payment_hash.is_some() {
-        return heads_of_hash(position).to_owned();
-    }
-    let others = "FROM payment AS other WHERE other.payment_hash = head.payment_hash
+/// the one that had changed last when the listing began.
+pub(crate) fn heads_statement(wanted: &Wanted<'_>, walk: Walk, phase: Phase) -> String {
+    const OTHERS: &str = "FROM payment AS other WHERE other.payment_hash = head.payment_hash
         AND other.groupid = head.groupid";
-    let failed = match filter.status {
-        Some(Status::Failed) => "AND head.status = 2",
-        Some(Status::Pending | Status::Complete) | None => "",
+    let (column, way) = (phase.column(), wanted.filter.direction.sql());
+    let tests = walk::tests(wanted, walk, phase, Kind::Groups);
+    let unchanged = match phase {
+        Phase::Unsettled => "OR other.updated_index <= :as_of",
+        Phase::Created | Phase::Updated => "",
     };
-    let index = failed_index(filter.status, position);
-    match (position, filter.status) {
-        (Position::Created(_), Some(Status::Pending)) => format!(
-            "SELECT (SELECT min(created_index) {others}) AS first, payment_hash, groupid
-             FROM payment AS head WHERE head.status = 0
-             GROUP BY payment_hash, groupid HAVING first > ?1 ORDER BY first"
-        ),
-        (Position::Created(_), _) => format!(
-            "SELECT created_index, payment_hash, groupid FROM payment AS head
-             WHERE head.created_index > ?1 {failed}
-                 AND NOT EXISTS (SELECT 1 {others} AND other.created_index < head.created_index)
-             ORDER BY head.created_index"
-        ),
-        (Position::NeverUpdated(_), _) => format!(
-            "SELECT created_index, payment_hash, groupid FROM payment AS head
-             WHERE head.status = 0 AND head.created_index > ?1 {failed}
-                 AND NOT EXISTS (SELECT 1 {others} AND (other.updated_index IS NOT NULL
-                     OR other.created_index < head.created_index))
-             ORDER BY head.created_index"
-        ),
-        (Position::Updated(_), _) => format!(
-            "SELECT updated_index, payment_hash, groupid FROM payment AS head {index}
-             WHERE head.updated_index > ?1 {failed}
-                 AND NOT EXISTS (SELECT 1 {others} AND other.updated_index > head.updated_index)
-             ORDER BY head.updated_index"
-        ),
+    if walk.sorts(phase, Kind::Groups) {
+        let number = match phase {
+            Phase::Created | Phase::Unsettled => format!("SELECT min(created_index) {OTHERS}"),
+            Phase::Updated => {
+                format!("SELECT max(updated_index) {OTHERS} AND updated_index <= :as_of")
+            }
+        };
+        let index = walk.index(phase);
+        let tests = tests.join(" AND ");
+        return format!(
+            "SELECT ({number}) AS number, payment_hash, groupid
+             FROM payment AS head {index} WHERE {tests} GROUP BY payment_hash, groupid
+             HAVING number >= :low AND number <= :high
+                 AND NOT EXISTS (SELECT 1 {OTHERS} AND (FALSE {unchanged}))
+             ORDER BY number {way}"
+        );
     }
+    let range = match walk {
+        Walk::Unsettled => {
+            let numbers = walk::unsettled_numbers(None, &tests);
+            format!("WHERE created_index IN ({numbers})")
+        }
+        _ => walk::range(walk, phase, &tests),
+    };
+    let stands = match phase {
+        Phase::Created | Phase::Unsettled => format!(
+            "NOT EXISTS (SELECT 1 {OTHERS}
+                 AND (other.created_index < head.created_index {unchanged}))"
+        ),
+        // From the last part on: of very many, the last ones were likely to change last.
+        Phase::Updated => format!(
+            "(SELECT 1 {OTHERS} AND other.updated_index > head.updated_index
+                 AND other.updated_index <= :as_of ORDER BY other.partid DESC LIMIT 1) IS NULL"
+        ),
+    };
+    format!(
+        "SELECT {column}, payment_hash, groupid FROM payment AS head {range} AND {stands}
+         ORDER BY {column} {way}"
+    )
 }
 
-fn heads_of_hash(position: Position) -> &'static str {
-    match position {
-        Position::Created(_) => {
-            "SELECT min(created_index) AS first, payment_hash, groupid
-             FROM payment WHERE payment_hash = ?2
-             GROUP BY groupid HAVING first > ?1 ORDER BY first"
-        }
-        Position::NeverUpdated(_) => {
-            "SELECT min(created_index) AS first, payment_hash, groupid
-             FROM payment WHERE payment_hash = ?2
-             GROUP BY groupid HAVING first > ?1 AND max(updated_index) IS NULL ORDER BY first"
-        }
-        Position::Updated(_) => {
-            "SELECT max(updated_index) AS last, payment_hash, groupid
-             FROM payment WHERE payment_hash = ?2
-             GROUP BY groupid HAVING last > ?1 ORDER BY last"
-        }
-    }
+/// The parts of a group, in the order of creation.
+const PARTS: &str = "\
+    SELECT created_index, updated_index, status, amount_msat, amount_sent_msat, created_at, \
+        completed_at, preimage, label, destination, bolt11, description, code, failcode \
+    FROM payment WHERE payment_hash = ?1 AND groupid = ?2 ORDER BY +created_index";
+
+/// The sum of a group without its texts, which are fetched only if it is wanted.
+struct Sum {
+    group: Group,
+    parts: usize,
+    label: Option<i64>,
+    destination: Option<i64>,
+    bolt11: Option<i64>,
+    description: Option<i64>,
+    /// The failure codes of its failed parts, without repeats of the part before.
+    codes: Vec<(Option<i32>, Option<u16>)>,
+}
+
+/// One part, as [`PARTS`] reads it.
+struct Part {
+    status: Status,
+    updated_index: Option<u64>,
+    amount_msat: Msat,
+    amount_sent_msat: Msat,
+    completed_at_ms: Option<u64>,
+    preimage: Option<Preimage>,
 }
 
 /// Reads the parts of a group one by one, in the order of creation. `None` if it has none.
@@ -215,47 +239,120 @@ fn sum_up(
     parts: &mut Statement<'_>,
     payment_hash: PaymentHash,
     groupid: i64,
-) -> Result<Option<Group>, ReadError> {
+) -> Result<Option<Sum>, ReadError> {
     let mut rows = parts.query((payment_hash.as_bytes(), groupid))?;
-    let mut group = None;
+    let mut found: Option<Sum> = None;
     while let Some(row) = rows.next()? {
-        let part = decode_payment(row)?;
-        group.get_or_insert_with(|| Group::empty(&part)).add(part);
+        let part = decode_part(row)?;
+        let sum = match &mut found {
+            Some(sum) => sum,
+            None => found.insert(Sum::of_first(payment_hash, groupid, row)?),
+        };
+        sum.bolt11 = sum.bolt11.or(row.get(10)?);
+        sum.description = sum.description.or(row.get(11)?);
+        let codes = (row.get(12)?, row.get(13)?);
+        if part.status == Status::Failed && !sum.codes.contains(&codes) {
+            sum.codes.push(codes);
+        }
+        sum.parts += 1;
+        sum.group.add(&part);
     }
-    Ok(group)
+    Ok(found)
+}
+
+fn decode_part(row: &rusqlite::Row<'_>) -> Result<Part, ReadError> {
+    let impossible = |column| -> Result<Violation, rusqlite::Error> {
+        Ok(Violation::Value {
+            created_index: row.get::<_, i64>(0)?.cast_unsigned(),
+            column,
+        })
+    };
+    let amount = |index, column| -> Result<Msat, ReadError> {
+        match Msat::new(row.get::<_, i64>(index)?.cast_unsigned()) {
+            Some(amount) => Ok(amount),
+            None => Err(impossible(column)?.into()),
+        }
+    };
+    let Some(status) = Status::from_code(row.get(2)?) else {
+        return Err(impossible("status")?.into());
+    };
+    Ok(Part {
+        status,
+        updated_index: row.get::<_, Option<i64>>(1)?.map(i64::cast_unsigned),
+        amount_msat: amount(3, "amount_msat")?,
+        amount_sent_msat: amount(4, "amount_sent_msat")?,
+        completed_at_ms: row.get::<_, Option<i64>>(6)?.map(i64::cast_unsigned),
+        preimage: row.get::<_, Option<_>>(7)?.map(Preimage),
+    })
+}
+
+impl Sum {
+    /// What a group has of its first part, and nothing else.
+    fn of_first(
+        payment_hash: PaymentHash,
+        groupid: i64,
+        first: &rusqlite::Row<'_>,
+    ) -> Result<Sum, rusqlite::Error> {
+        Ok(Sum {
+            group: Group {
+                payment_hash,
+                groupid: groupid.cast_unsigned(),
+                status: Status::Failed,
+                amount_msat: None,
+                amount_sent_msat: Msat::ZERO,
+                number_of_parts: 0,
+                created_index: first.get::<_, i64>(0)?.cast_unsigned(),
+                updated_index: None,
+                created_at_ms: first.get::<_, i64>(5)?.cast_unsigned(),
+                completed_at_ms: None,
+                preimage: None,
+                bolt11: None,
+                description: None,
+                destination: None,
+                label: None,
+            },
+            parts: 0,
+            label: first.get(8)?,
+            destination: first.get(9)?,
+            bolt11: None,
+            description: None,
+            codes: Vec::new(),
+        })
+    }
+
+    fn with_texts(self, connection: &Connection) -> Result<Group, rusqlite::Error> {
+        let text = |row: Option<i64>| -> Result<Option<String>, rusqlite::Error> {
+            let Some(row) = row else { return Ok(None) };
+            connection
+                .prepare_cached("SELECT body FROM text WHERE id = ?1")?
+                .query_row([row], |row| row.get(0))
+                .optional()
+        };
+        let destination = match self.destination {
+            Some(row) => connection
+                .prepare_cached("SELECT node_id FROM node WHERE id = ?1")?
+                .query_row([row], |row| row.get(0))
+                .optional()?,
+            None => None,
+        };
+        Ok(Group {
+            bolt11: text(self.bolt11)?,
+            description: text(self.description)?,
+            label: text(self.label)?,
+            destination: destination.map(NodeId),
+            ..self.group
+        })
+    }
 }
 
 impl Group {
-    /// What a group has of its first part, and nothing else.
-    fn empty(first: &Payment) -> Group {
-        Group {
-            payment_hash: first.payment_hash,
-            groupid: first.groupid,
-            status: Status::Failed,
-            amount_msat: None,
-            amount_sent_msat: Msat::ZERO,
-            number_of_parts: 0,
-            created_index: first.created_index,
-            updated_index: None,
-            created_at_ms: first.created_at_ms,
-            completed_at_ms: None,
-            preimage: None,
-            bolt11: None,
-            description: None,
-            destination: first.destination,
-            label: first.label.clone(),
-        }
-    }
-
-    fn add(&mut self, part: Payment) {
+    fn add(&mut self, part: &Part) {
         self.status = match (self.status, part.status) {
             (Status::Complete, _) | (_, Status::Complete) => Status::Complete,
             (Status::Pending, _) | (_, Status::Pending) => Status::Pending,
             (Status::Failed, Status::Failed) => Status::Failed,
         };
         self.updated_index = self.updated_index.max(part.updated_index);
-        self.bolt11 = self.bolt11.take().or(part.bolt11);
-        self.description = self.description.take().or(part.description);
         if part.status == Status::Failed {
             return;
         }
@@ -270,5 +367,29 @@ impl Group {
                 (had, at) => had.or(at),
             };
         }
+    }
+}
+
+impl Wanted<'_> {
+    /// Whether the group as a whole is wanted.
+    fn takes(&self, sum: &Sum) -> bool {
+        let (filter, group) = (self.filter, &sum.group);
+        let amount = group.amount_msat.map(Msat::msat);
+        let codes = filter.code.is_none() && filter.failcode.is_none()
+            || sum.codes.iter().any(|(code, failcode)| {
+                filter.code.is_none_or(|wanted| *code == Some(wanted))
+                    && filter
+                        .failcode
+                        .is_none_or(|wanted| *failcode == Some(wanted))
+            });
+        self.status().is_none_or(|status| status == group.status)
+            && self.label.is_none_or(|label| sum.label == Some(label))
+            && self
+                .destination
+                .is_none_or(|node| sum.destination == Some(node))
+            && filter.created_at_ms.takes(Some(group.created_at_ms))
+            && filter.completed_at_ms.takes(group.completed_at_ms)
+            && filter.amount_msat.takes(amount)
+            && codes
     }
 }

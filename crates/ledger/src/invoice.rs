@@ -56,7 +56,7 @@ pub struct Invoice {
     pub preimage: Option<Preimage>,
     /// The secret in the invoice.
     pub payment_secret: Option<[u8; 32]>,
-    /// The invoice itself.
+    /// The invoice itself; empty if it was imported without.
     pub bolt11: String,
     /// What it is for.
     pub description: Option<String>,
@@ -84,6 +84,8 @@ pub struct Invoice {
     pub amount_received_msat: Option<Msat>,
     /// Paid: when, in ms since 1970.
     pub paid_at_ms: Option<u64>,
+    /// Made by this node; otherwise imported, and history: it is never payable here.
+    pub own: bool,
 }
 
 impl std::fmt::Debug for Invoice {

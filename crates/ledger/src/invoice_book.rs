@@ -6,17 +6,18 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use sendpay_store::Ticket;
 
 use crate::number::{next_invoice_created, next_invoice_updated, next_pay_index};
-use crate::read::{Position, first_position};
+use crate::position::{Began, Phase, Position};
 use crate::row::sql;
 use crate::{
-    AddInvoiceError, CancelError, Cancelled, Cursor, Hold, HoldError, Invoice, InvoiceFilter,
-    InvoiceKey, InvoiceState, Ledger, Msat, NewInvoice, Paid, PaidError, PaymentHash, Preimage,
-    ReadError, Violation,
+    AddInvoiceError, CancelError, Cancelled, Cursor, Direction, Hold, HoldError, Invoice,
+    InvoiceFilter, InvoiceKey, InvoiceState, Ledger, Msat, NewInvoice, Paid, PaidError,
+    PaymentHash, Preimage, ReadError, Violation,
 };
 
 const COLUMNS: &str = "created_index, updated_index, label, payment_hash, preimage, \
     payment_secret, bolt11, description, amount_msat, created_at, expires_at, cltv, hold, state, \
-    claim_deadline, amount_held_msat, pay_index, amount_received_msat, paid_at, settling";
+    claim_deadline, amount_held_msat, pay_index, amount_received_msat, paid_at, settling, \
+    origin";
 
 impl Ledger {
     /// Keeps a new invoice, open.
@@ -55,7 +56,13 @@ impl Ledger {
         rows_max: usize,
         visit: &mut dyn FnMut(&Invoice),
     ) -> Result<Option<Cursor>, ReadError> {
-        let mut position = after.map_or(first_position(filter.order, filter.start), |at| at.0);
+        let first = Position::first(
+            filter.order,
+            Direction::Ascending,
+            filter.start,
+            Began::NEVER,
+        );
+        let mut position = after.map_or(first, |cursor| cursor.0);
         let mut room = rows_max;
         loop {
             let last = self.store.read(|connection| {
@@ -64,9 +71,10 @@ impl Ledger {
                     visit(invoice);
                 })
             })?;
-            match (last, position) {
+            let next = position.next_phase(Direction::Ascending, filter.start);
+            match (last, next) {
                 (Some(last), _) if room == 0 => return Ok(Some(Cursor(last))),
-                (_, Position::NeverUpdated(_)) => position = Position::Updated(0),
+                (_, Some(next)) => position = next,
                 _ => return Ok(None),
             }
         }
@@ -222,6 +230,7 @@ fn decode(row: &Row<'_>) -> Result<Invoice, ReadError> {
         amount_received_msat: amount(17, "amount_received_msat")?,
         paid_at_ms: optional(18)?,
         settling: row.get(19)?,
+        own: row.get::<_, i64>(20)? == 0,
     })
 }
 
@@ -393,13 +402,13 @@ fn page_of(
     rows_max: usize,
     visit: &mut dyn FnMut(&Invoice),
 ) -> Result<Option<Position>, ReadError> {
-    let (condition, order) = match position {
-        Position::Created(_) => ("created_index > :after", "created_index"),
-        Position::NeverUpdated(_) => (
-            "updated_index IS NULL AND created_index > :after",
+    let (condition, order) = match position.phase {
+        Phase::Created => ("created_index >= :next", "created_index"),
+        Phase::Unsettled => (
+            "updated_index IS NULL AND created_index >= :next",
             "created_index",
         ),
-        Position::Updated(_) => ("updated_index > :after", "updated_index"),
+        Phase::Updated => ("updated_index >= :next", "updated_index"),
     };
     let label = filter.label.as_ref().map_or("", |_| "AND label = :label");
     let hash = filter
@@ -414,13 +423,13 @@ fn page_of(
         "SELECT {COLUMNS} FROM invoice WHERE {condition} {label} {hash} {held}
          ORDER BY {order} LIMIT :rows_max"
     ))?;
-    let (after, limit) = (
-        sql(position.number()),
+    let (next, limit) = (
+        sql(position.next),
         i64::try_from(rows_max).unwrap_or(i64::MAX),
     );
     let hash = filter.payment_hash.map(|hash| hash.0);
     let mut params: Vec<(&str, &dyn rusqlite::ToSql)> =
-        vec![(":after", &after), (":rows_max", &limit)];
+        vec![(":next", &next), (":rows_max", &limit)];
     if let Some(label) = &filter.label {
         params.push((":label", label));
     }
@@ -431,11 +440,11 @@ fn page_of(
     let mut last = None;
     while let Some(row) = rows.next()? {
         let invoice = decode(row)?;
-        last = Some(match position {
-            Position::Created(_) => Position::Created(invoice.created_index),
-            Position::NeverUpdated(_) => Position::NeverUpdated(invoice.created_index),
-            Position::Updated(_) => Position::Updated(invoice.updated_index.unwrap_or_default()),
-        });
+        let number = match position.phase {
+            Phase::Created | Phase::Unsettled => invoice.created_index,
+            Phase::Updated => invoice.updated_index.unwrap_or_default(),
+        };
+        last = position.after(number, Direction::Ascending);
         visit(&invoice);
     }
     Ok(last)

@@ -15,24 +15,32 @@
 //! - **L4 failure is certain.** A preimage for a failed record is kept in `late_preimage`, warned
 //!   of, and that hash takes no new send. `settle.rs`
 //! - **L5 every change is numbered**, in commit order, no number twice. `number.rs`
-//! - **L6 readers never block senders**: each page is one statement on a reader. `read.rs`
+//! - **L6 readers never block senders**: each page is a bounded read on a reader of its own. `page.rs`
 //! - **L7 no payment twice**, before or after a crash or a deletion. `repeat.rs`
 
 mod amount;
 mod begin;
 mod changed;
+mod cln;
+mod count;
 mod delete;
+mod filter;
+#[cfg(test)]
+mod filtering;
 mod follow;
 mod groups;
 mod identifier;
+mod import;
 mod indexed;
 mod invoice;
 mod invoice_book;
 mod ledger;
 mod number;
+mod page;
 mod payment;
 #[cfg(test)]
 mod plan;
+mod position;
 mod read;
 mod repeat;
 mod retire;
@@ -41,15 +49,22 @@ mod row;
 mod schema;
 mod self_pay;
 mod settle;
+mod settle_imported;
 mod text;
+mod walk;
 
 pub use amount::Msat;
 pub use begin::Begun;
 pub use changed::Waiter;
+pub use cln::{ClnInvoice, ClnPayment};
 pub use delete::DeleteError;
+pub use filter::{Direction, Filter, Order, Span};
 pub use follow::{Change, ChangeKind};
-pub use groups::{Group, GroupFilter};
+pub use groups::Group;
 pub use identifier::{NodeId, NotHex, PaymentHash, PaymentId, Preimage, payment_id};
+pub use import::{
+    ImportBatch, ImportError, Imported, ImportedEnd, ImportedInvoice, ImportedPayment, ImportedUpTo,
+};
 pub use indexed::{Index, Indexed};
 pub use invoice::{
     AddInvoiceError, CancelError, Cancelled, Hold, HoldError, Invoice, InvoiceFilter, InvoiceKey,
@@ -57,10 +72,12 @@ pub use invoice::{
 };
 pub use ledger::Ledger;
 pub use payment::{Failure, GROUPID_MAX, NewPayment, NotAStatus, Payment, Status, Violation};
-pub use read::{Counters, Cursor, Filter, Order, ReadError, Sum, Totals, Warning};
+pub use position::Cursor;
+pub use read::{Counters, ReadError, Sum, Totals, Warning};
 pub use repeat::BeginError;
 pub use retire::{Aged, AgedPage, RETIRED_A_COMMIT_MAX, RetireError};
 pub use route::{Hop, ROUTE_HOPS_MAX, RouteError};
 pub use self_pay::SelfPayError;
 pub use sendpay_store::{Closed, OpenError, Store, Ticket};
 pub use settle::{SettleError, Settled};
+pub use settle_imported::{ImportedPending, SettleImportedError};

@@ -32,14 +32,6 @@ impl Status {
         }
     }
 
-    pub(crate) const fn code(self) -> i64 {
-        match self {
-            Status::Pending => 0,
-            Status::Complete => 1,
-            Status::Failed => 2,
-        }
-    }
-
     pub(crate) const fn from_code(code: i64) -> Option<Status> {
         match code {
             0 => Some(Status::Pending),

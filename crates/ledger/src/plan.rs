@@ -1,21 +1,27 @@
 //! Which index each listing walks, as SQLite says: with the wrong one, a look-up among ten million
 //! records would slow down unseen.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use rusqlite::Connection;
 
 use crate::follow::changes_statement;
 use crate::groups::heads_statement;
 use crate::indexed::first_statement;
-use crate::read::{Position, page_statement};
+use crate::page::page_statement;
+use crate::position::{Began, Phase, Position};
 use crate::retire::aged_statement;
 use crate::schema::LEDGER_1;
-use crate::{Aged, Filter, GroupFilter, Order, PaymentHash, Status};
+use crate::walk::{self, Kind};
+use crate::{Aged, Direction, Filter, NodeId, PaymentHash, Span, Status};
 
-/// The lines of the plan, one after the other, without the look-ups of texts and nodes.
-fn plan(statement: &str) -> String {
+fn empty() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(LEDGER_1).unwrap();
+    connection
+}
+
+/// The lines of the plan, one after the other, without the look-ups of texts and nodes.
+fn plan(connection: &Connection, statement: &str) -> String {
     let mut explained = connection
         .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
         .unwrap();
@@ -32,108 +38,336 @@ fn plan(statement: &str) -> String {
     lines.join("; ")
 }
 
-const HASH: Option<PaymentHash> = Some(PaymentHash([1; 32]));
-const CREATED: Position = Position::Created(0);
-const NEVER: Position = Position::NeverUpdated(0);
-const UPDATED: Position = Position::Updated(0);
+/// The plan of a page, with the index that is chosen for it.
+fn plan_of_page(connection: &Connection, filter: &Filter, phase: Phase, kind: Kind) -> String {
+    let position = Position {
+        phase,
+        next: 1,
+        began: Began::NEVER,
+    };
+    let wanted = filter.look_up(connection).unwrap().unwrap();
+    let walk = walk::choose(connection, &wanted, position, kind).unwrap();
+    let statement = match kind {
+        Kind::Records => page_statement(&wanted, walk, phase),
+        Kind::Groups => heads_statement(&wanted, walk, phase),
+    };
+    plan(connection, &statement)
+}
+
+fn node() -> NodeId {
+    NodeId([2; 33])
+}
+
+/// A ledger without records, but with the texts that the filters name.
+fn with_texts() -> Connection {
+    let connection = empty();
+    connection
+        .execute("INSERT INTO node (node_id) VALUES (?1)", [node().0])
+        .unwrap();
+    crate::text::text_row(&connection, "shop").unwrap();
+    connection
+}
+
+/// Filters alone and together, by name.
+fn filters() -> Vec<(&'static str, Filter)> {
+    let none = Filter::default;
+    let span = Span {
+        from: Some(5),
+        to: Some(6),
+    };
+    let label = Some("shop".to_owned());
+    let status = |status| Filter {
+        status: Some(status),
+        ..none()
+    };
+    vec![
+        ("none", none()),
+        ("complete", status(Status::Complete)),
+        ("pending", status(Status::Pending)),
+        ("failed", status(Status::Failed)),
+        (
+            "hash",
+            Filter {
+                payment_hash: Some(PaymentHash([1; 32])),
+                ..none()
+            },
+        ),
+        (
+            "hash and all else",
+            Filter {
+                payment_hash: Some(PaymentHash([1; 32])),
+                groupid: Some(1),
+                destination: Some(node()),
+                label: label.clone(),
+                amount_msat: span,
+                ..status(Status::Failed)
+            },
+        ),
+        (
+            "label",
+            Filter {
+                label: label.clone(),
+                ..none()
+            },
+        ),
+        (
+            "label and amount",
+            Filter {
+                label: label.clone(),
+                amount_msat: span,
+                ..status(Status::Complete)
+            },
+        ),
+        (
+            "destination",
+            Filter {
+                destination: Some(node()),
+                ..none()
+            },
+        ),
+        (
+            "destination and times",
+            Filter {
+                destination: Some(node()),
+                created_at_ms: span,
+                completed_at_ms: span,
+                ..none()
+            },
+        ),
+        (
+            "code",
+            Filter {
+                code: Some(204),
+                failcode: Some(0x1007),
+                ..none()
+            },
+        ),
+        (
+            "groupid, amount, times",
+            Filter {
+                groupid: Some(1),
+                amount_msat: span,
+                created_at_ms: span,
+                completed_at_ms: span,
+                ..none()
+            },
+        ),
+    ]
+}
+
+const CREATED: Phase = Phase::Created;
+const UNSETTLED: Phase = Phase::Unsettled;
+const UPDATED: Phase = Phase::Updated;
+
+const TABLE: &str = "SEARCH payment USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)";
+const LABEL: &str = "SEARCH payment USING INDEX payment_label (label=? AND rowid>? AND rowid<?)";
+const DESTINATION: &str =
+    "SEARCH payment USING INDEX payment_destination (destination=? AND rowid>? AND rowid<?)";
+const PENDING: &str =
+    "SEARCH payment USING INDEX payment_pending (status=? AND rowid>? AND rowid<?)";
+const FAILED: &str = "SEARCH payment USING INDEX payment_failed (status=? AND rowid>? AND rowid<?)";
+const BY_UPDATE: &str =
+    "SEARCH payment USING INDEX payment_updated (updated_index>? AND updated_index<?)";
+const FAILED_BY_UPDATE: &str =
+    "SEARCH payment USING INDEX payment_failed_updated (updated_index>? AND updated_index<?)";
+
+/// What is sorted is only what the inner search finds.
+const SORTED: &str = "sorted:";
+
+/// Holds a plan against the expected one: the whole of it, or what is searched first and then sorted.
+fn check(found: &str, expected: &str, what: &str) {
+    match expected.strip_prefix(SORTED) {
+        None => assert_eq!(found, expected, "{what}"),
+        Some(inner) => {
+            let searches: Vec<&str> = found.split("; ").collect();
+            assert!(
+                searches.iter().any(|line| line.starts_with(inner)),
+                "{what}: {found}"
+            );
+        }
+    }
+    assert!(!found.contains("SCAN payment"), "{what}: {found}");
+}
 
 #[test]
 fn each_listing_of_records_walks_its_index() {
-    let pending = Some(Status::Pending);
-    let complete = Some(Status::Complete);
-    let failed = Some(Status::Failed);
-    let by_hash = "SEARCH payment USING INTEGER PRIMARY KEY (rowid=?); LIST SUBQUERY 7; \
-        SEARCH payment USING COVERING INDEX sqlite_autoindex_payment_2 (payment_hash=?); \
-        USE TEMP B-TREE FOR ORDER BY; USE TEMP B-TREE FOR ORDER BY";
-    let table = "SEARCH payment USING INTEGER PRIMARY KEY (rowid>?)";
-    let in_pending = "SEARCH payment USING INDEX payment_pending (status=? AND rowid>?)";
-    let in_failed = "SEARCH payment USING INDEX payment_failed (status=? AND rowid>?)";
-    let in_updated = "SEARCH payment USING INDEX payment_updated (updated_index>?)";
-    let failed_updated = "SEARCH payment USING INDEX payment_failed_updated (updated_index>?)";
-    for (payment_hash, status, position, expected) in [
-        (None, None, CREATED, table),
-        (None, complete, CREATED, table),
-        (None, pending, CREATED, in_pending),
-        (None, failed, CREATED, in_failed),
-        (None, None, NEVER, in_pending),
-        (None, None, UPDATED, in_updated),
-        (None, complete, UPDATED, in_updated),
-        (None, failed, UPDATED, failed_updated),
-        // Sorts the records of the one hash, and of these the numbers only.
-        (HASH, None, CREATED, by_hash),
-    ] {
-        let filter = Filter {
-            payment_hash,
-            status,
-            order: Order::Created,
-            start: 0,
-        };
-        let found = plan(&page_statement(&filter, position));
-        assert_eq!(found, expected, "{filter:?} {position:?}");
+    let connection = with_texts();
+    const HASH_COVERING: &str = "sorted:SEARCH payment USING COVERING INDEX \
+        sqlite_autoindex_payment_2 (payment_hash=?";
+    const HASH: &str =
+        "sorted:SEARCH payment USING INDEX sqlite_autoindex_payment_2 (payment_hash=?";
+    let sorted = |inner: &str| format!("{SORTED}{inner}");
+    let expected = [
+        ("none", CREATED, TABLE.to_owned()),
+        ("complete", CREATED, TABLE.into()),
+        ("pending", CREATED, PENDING.into()),
+        ("failed", CREATED, FAILED.into()),
+        ("hash", CREATED, HASH_COVERING.into()),
+        ("hash and all else", CREATED, HASH.into()),
+        ("label", CREATED, LABEL.into()),
+        ("label and amount", CREATED, LABEL.into()),
+        ("destination", CREATED, DESTINATION.into()),
+        ("destination and times", CREATED, DESTINATION.into()),
+        ("code", CREATED, FAILED.into()),
+        ("groupid, amount, times", CREATED, TABLE.into()),
+        ("none", UPDATED, BY_UPDATE.into()),
+        ("complete", UPDATED, BY_UPDATE.into()),
+        ("failed", UPDATED, FAILED_BY_UPDATE.into()),
+        ("code", UPDATED, FAILED_BY_UPDATE.into()),
+        ("groupid, amount, times", UPDATED, BY_UPDATE.into()),
+        ("hash", UPDATED, HASH.into()),
+        (
+            "label",
+            UPDATED,
+            sorted("SEARCH payment USING INDEX payment_label (label=?)"),
+        ),
+        (
+            "destination and times",
+            UPDATED,
+            sorted("SEARCH payment USING INDEX payment_destination (destination=?)"),
+        ),
+        (
+            "none",
+            UNSETTLED,
+            sorted(
+                "SEARCH payment USING COVERING INDEX payment_pending (status=? AND rowid>? AND rowid<?)",
+            ),
+        ),
+        (
+            "none",
+            UNSETTLED,
+            sorted("SEARCH payment USING COVERING INDEX payment_updated (updated_index>?)"),
+        ),
+        ("label", UNSETTLED, LABEL.into()),
+    ];
+    let filters = filters();
+    for (name, phase, expected) in expected {
+        let (_, filter) = filters.iter().find(|(of, _)| *of == name).unwrap();
+        for direction in [Direction::Ascending, Direction::Descending] {
+            let filter = Filter {
+                direction,
+                ..filter.clone()
+            };
+            let found = plan_of_page(&connection, &filter, phase, Kind::Records);
+            check(
+                &found,
+                &expected,
+                &format!("{name} {phase:?} {direction:?}"),
+            );
+        }
     }
 }
 
 #[test]
 fn each_listing_of_groups_walks_its_index() {
-    for (payment_hash, status, position, expected) in [
+    let connection = with_texts();
+    let filters = filters();
+    let at_head = |plan: &str| plan.replace("payment USING", "head USING");
+    for (name, phase, expected) in [
+        ("none", CREATED, at_head(TABLE)),
+        ("complete", CREATED, at_head(TABLE)),
+        ("failed", CREATED, at_head(FAILED)),
+        ("code", CREATED, at_head(FAILED)),
+        ("label", CREATED, at_head(LABEL)),
+        ("label and amount", CREATED, at_head(LABEL)),
+        ("destination and times", CREATED, at_head(DESTINATION)),
+        ("groupid, amount, times", CREATED, at_head(TABLE)),
         (
-            None,
-            None,
+            "pending",
             CREATED,
-            "SEARCH head USING INTEGER PRIMARY KEY (rowid>?)",
+            "SEARCH head USING INDEX payment_pending (status=?)".to_owned(),
         ),
         (
-            None,
-            Some(Status::Failed),
+            "hash",
             CREATED,
-            "SEARCH head USING INDEX payment_failed (status=? AND rowid>?)",
+            "SEARCH head USING COVERING INDEX sqlite_autoindex_payment_2 (payment_hash=?)".into(),
         ),
+        ("none", UPDATED, at_head(BY_UPDATE)),
+        ("complete", UPDATED, at_head(BY_UPDATE)),
+        ("failed", UPDATED, at_head(FAILED_BY_UPDATE)),
         (
-            None,
-            Some(Status::Pending),
-            CREATED,
-            "SEARCH head USING INDEX payment_pending (status=?)",
-        ),
-        (
-            None,
-            None,
-            NEVER,
-            "SEARCH head USING INDEX payment_pending (status=? AND rowid>?)",
-        ),
-        (
-            None,
-            None,
+            "hash",
             UPDATED,
-            "SEARCH head USING INDEX payment_updated (updated_index>?)",
+            "SEARCH head USING COVERING INDEX sqlite_autoindex_payment_2 (payment_hash=?)".into(),
         ),
         (
-            None,
-            Some(Status::Failed),
+            "label",
             UPDATED,
-            "SEARCH head USING INDEX payment_failed_updated (updated_index>?)",
+            "SEARCH head USING INDEX payment_label (label=?)".into(),
         ),
         (
-            HASH,
-            None,
-            CREATED,
-            "SEARCH payment USING COVERING INDEX sqlite_autoindex_payment_2 (payment_hash=?)",
+            "none",
+            UNSETTLED,
+            "SEARCH head USING INTEGER PRIMARY KEY (rowid=?)".into(),
         ),
+        ("destination", UNSETTLED, at_head(DESTINATION)),
     ] {
-        let filter = GroupFilter {
-            payment_hash,
-            status,
-            ..GroupFilter::default()
-        };
-        let found = plan(&heads_statement(&filter, position));
-        let (first, rest) = found.split_once("; ").unwrap_or((&found, ""));
-        assert_eq!(first, expected, "{filter:?} {position:?}");
-        assert!(!rest.contains("SCAN"), "{rest}");
+        let (_, filter) = filters.iter().find(|(of, _)| *of == name).unwrap();
+        for direction in [Direction::Ascending, Direction::Descending] {
+            let filter = Filter {
+                direction,
+                ..filter.clone()
+            };
+            let found = plan_of_page(&connection, &filter, phase, Kind::Groups);
+            let (first, rest) = found.split_once("; ").unwrap_or((&found, ""));
+            assert_eq!(first, expected, "{name} {phase:?} {direction:?}");
+            assert!(!rest.contains("SCAN"), "{name} {phase:?}: {rest}");
+        }
     }
+}
+
+/// A record that SQLite takes: with this label, to this node, pending.
+fn insert_pending(connection: &Connection, number: i64, label: Option<i64>, node: Option<i64>) {
+    let mut hash = [0; 32];
+    hash[..8].copy_from_slice(&number.to_be_bytes());
+    connection
+        .execute(
+            "INSERT INTO payment (created_index, created_change, payment_hash, groupid, partid,
+                 destination, amount_msat, amount_sent_msat, total_msat, created_at, label, route)
+             VALUES (?1, ?1, ?2, 0, 0, ?3, 1, 1, 1, 1, ?4, x'01')",
+            (number, hash, node, label),
+        )
+        .unwrap();
+}
+
+#[test]
+fn of_several_indexes_the_most_selective_is_walked() {
+    let connection = with_texts();
+    let chosen = |filter: &Filter, phase| plan_of_page(&connection, filter, phase, Kind::Records);
+    let filter = Filter {
+        label: Some("shop".to_owned()),
+        destination: Some(node()),
+        ..Filter::default()
+    };
+    // Three with the label, two of them to the node.
+    insert_pending(&connection, 1, Some(1), Some(1));
+    insert_pending(&connection, 2, Some(1), Some(1));
+    insert_pending(&connection, 3, Some(1), None);
+    assert_eq!(chosen(&filter, CREATED), DESTINATION);
+    let pending = Filter {
+        status: Some(Status::Pending),
+        ..filter.clone()
+    };
+    assert_eq!(chosen(&pending, CREATED), DESTINATION);
+    // Two more to the node.
+    insert_pending(&connection, 4, None, Some(1));
+    insert_pending(&connection, 5, None, Some(1));
+    assert_eq!(chosen(&filter, CREATED), LABEL);
+    // A label of too many to be sorted for each page.
+    for number in 6..5000 {
+        insert_pending(&connection, number, Some(1), None);
+    }
+    assert_eq!(chosen(&filter, CREATED), DESTINATION);
+    let label = Filter {
+        destination: None,
+        ..filter
+    };
+    assert_eq!(chosen(&label, UPDATED), BY_UPDATE);
 }
 
 #[test]
 fn the_change_feed_merges_three_indexes_and_sorts_nothing() {
-    let found = plan(&changes_statement());
+    let found = plan(&empty(), &changes_statement());
     for walked in [
         "SEARCH payment USING INDEX sqlite_autoindex_payment_1 (created_change>?)",
         "SEARCH payment USING INDEX payment_settled (settled_change>?)",
@@ -155,7 +389,7 @@ fn the_first_at_or_after_an_index_is_found_by_it() {
         ("deleted", "created_index"),
         ("deleted", "deleted_index"),
     ] {
-        let found = plan(&first_statement(table, "*", index));
+        let found = plan(&empty(), &first_statement(table, "*", index));
         let searches = found.starts_with("SEARCH") && !found.contains("TEMP");
         assert!(searches, "{table} {index}: {found}");
     }
@@ -174,7 +408,7 @@ fn old_records_are_walked_in_the_order_of_their_settlement() {
             failed_before_ms,
         };
         let expected = format!("SEARCH payment USING INDEX {index} (updated_index>?)");
-        assert_eq!(plan(&aged_statement(&aged)), expected);
+        assert_eq!(plan(&empty(), &aged_statement(&aged)), expected);
     }
 }
 
@@ -196,7 +430,7 @@ fn looking_up_and_settling_walk_an_index() {
         "SELECT * FROM invoice WHERE updated_index > ?1 ORDER BY updated_index",
         "SELECT * FROM invoice WHERE pay_index > ?1 ORDER BY pay_index",
     ] {
-        let found = plan(statement);
+        let found = plan(&empty(), statement);
         let searches = found.is_empty() || found.starts_with("SEARCH");
         assert!(searches && !found.contains("TEMP"), "{statement}: {found}");
     }

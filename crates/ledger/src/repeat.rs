@@ -90,6 +90,13 @@ pub enum BeginError {
         /// The total.
         of: Msat,
     },
+    /// A record of this hash was imported as pending: the node it comes from may still pay it
+    /// (200).
+    #[error(
+        "payment_hash={0} was imported as pending: once it is known what became of it, tell by \
+         settleimported"
+    )]
+    ImportedPending(PaymentHash),
     /// A record of this hash was called failed, and was claimed after all (201): the hash is
     /// paid, and is never sent again.
     #[error("Already succeeded: payment_hash={0} was claimed after its record had failed")]
@@ -118,6 +125,7 @@ from_read_error!(BeginError);
 pub(crate) struct Earlier {
     pub(crate) created_index: i64,
     pub(crate) deleted: bool,
+    own: bool,
     groupid: u64,
     partid: u64,
     status: Status,
@@ -172,11 +180,11 @@ pub(crate) fn judge(connection: &Connection, new: &NewPayment) -> Result<Verdict
 fn earlier(connection: &Connection, hash: &PaymentHash) -> Result<Vec<Earlier>, ReadError> {
     let mut statement = connection.prepare_cached(
         "SELECT created_index, 0, groupid, partid, status, amount_msat, total_msat,
-             (SELECT node_id FROM node WHERE node.id = destination)
+             (SELECT node_id FROM node WHERE node.id = destination), origin
          FROM payment WHERE payment_hash = ?1
          UNION ALL
          SELECT created_index, 1, groupid, partid, status, amount_msat, total_msat,
-             (SELECT node_id FROM node WHERE node.id = destination)
+             (SELECT node_id FROM node WHERE node.id = destination), origin
          FROM deleted WHERE payment_hash = ?1",
     )?;
     let mut rows = statement.query([hash.as_bytes()])?;
@@ -193,6 +201,7 @@ fn earlier(connection: &Connection, hash: &PaymentHash) -> Result<Vec<Earlier>, 
         earlier.push(Earlier {
             created_index,
             deleted: row.get(1)?,
+            own: row.get::<_, i64>(8)? == 0,
             groupid: number(2, "groupid")?,
             partid: number(3, "partid")?,
             status: Status::from_code(row.get(4)?).ok_or(impossible(created_index, "status"))?,
@@ -228,6 +237,10 @@ fn scan<'a>(
                 if record.partid == new.partid {
                     return same_as_complete(new, record).map(Some);
                 }
+            }
+            // No event will ever tell its end, not even for the same part.
+            Status::Pending if !record.own => {
+                return Err(BeginError::ImportedPending(new.payment_hash));
             }
             Status::Pending => {
                 if let Some(same) = beside_pending(new, groupid, record)? {

@@ -116,7 +116,13 @@ fn complete(
         (Status::Complete, true) => Ok(Settled::Unknown),
         // A deleted one too: the money has left us, and nothing else remembers it (L7).
         (Status::Failed, _) => {
-            keep_late_preimage(connection, &found, payment_hash, preimage, now_ms)?;
+            keep_late_preimage(
+                connection,
+                found.created_index,
+                payment_hash,
+                preimage,
+                now_ms,
+            )?;
             Ok(Settled::PreimageKept)
         }
     }
@@ -291,9 +297,10 @@ fn settled(
     }
 }
 
-fn keep_late_preimage(
+/// L4 was broken: the proof is kept, and the hash takes no new send.
+pub(crate) fn keep_late_preimage(
     connection: &Connection,
-    found: &Found,
+    created_index: i64,
     payment_hash: &PaymentHash,
     preimage: &Preimage,
     now_ms: u64,
@@ -306,13 +313,13 @@ fn keep_late_preimage(
         .execute((
             payment_hash.as_bytes(),
             preimage.as_bytes(),
-            found.created_index,
+            created_index,
             sql(now_ms),
         ))?;
     if new > 0 {
         tracing::error!(
             %payment_hash,
-            created_index = found.created_index,
+            created_index,
             "L4 broken: a failed payment was claimed; its preimage is kept and its hash takes no new send"
         );
     }

@@ -7,19 +7,38 @@ use crate::NodeId;
 
 /// The row of this text, made if missing.
 pub(crate) fn text_row(connection: &Connection, body: &str) -> Result<i64, rusqlite::Error> {
-    let digest = sha256::Hash::hash(body.as_bytes()).to_byte_array();
-    let [a, b, c, d, e, f, g, h, ..] = digest;
-    let hash = i64::from_be_bytes([a, b, c, d, e, f, g, h]);
-    let found = connection
-        .prepare_cached("SELECT id FROM text WHERE hash = ?1 AND body = ?2")?
-        .query_row((hash, body), |row| row.get(0))
-        .optional()?;
-    if let Some(row) = found {
+    let hash = text_hash(body);
+    if let Some(row) = find_hashed(connection, hash, body)? {
         return Ok(row);
     }
     connection
         .prepare_cached("INSERT INTO text (hash, body) VALUES (?1, ?2)")?
         .insert((hash, body))
+}
+
+/// The row of this text, if there is one.
+pub(crate) fn find_text_row(
+    connection: &Connection,
+    body: &str,
+) -> Result<Option<i64>, rusqlite::Error> {
+    find_hashed(connection, text_hash(body), body)
+}
+
+fn text_hash(body: &str) -> i64 {
+    let digest = sha256::Hash::hash(body.as_bytes()).to_byte_array();
+    let [a, b, c, d, e, f, g, h, ..] = digest;
+    i64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+fn find_hashed(
+    connection: &Connection,
+    hash: i64,
+    body: &str,
+) -> Result<Option<i64>, rusqlite::Error> {
+    connection
+        .prepare_cached("SELECT id FROM text WHERE hash = ?1 AND body = ?2")?
+        .query_row((hash, body), |row| row.get(0))
+        .optional()
 }
 
 /// As [`text_row`], of a text that may be missing.
@@ -38,10 +57,7 @@ pub(crate) fn optional_node_row(
     let Some(node_id) = node_id else {
         return Ok(None);
     };
-    let found = connection
-        .prepare_cached("SELECT id FROM node WHERE node_id = ?1")?
-        .query_row([node_id.as_bytes()], |row| row.get(0))
-        .optional()?;
+    let found = find_node_row(connection, node_id)?;
     if found.is_some() {
         return Ok(found);
     }
@@ -49,4 +65,15 @@ pub(crate) fn optional_node_row(
         .prepare_cached("INSERT INTO node (node_id) VALUES (?1)")?
         .insert([node_id.as_bytes()])
         .map(Some)
+}
+
+/// The row of this node, if there is one.
+pub(crate) fn find_node_row(
+    connection: &Connection,
+    node_id: &NodeId,
+) -> Result<Option<i64>, rusqlite::Error> {
+    connection
+        .prepare_cached("SELECT id FROM node WHERE node_id = ?1")?
+        .query_row([node_id.as_bytes()], |row| row.get(0))
+        .optional()
 }

@@ -12,8 +12,8 @@ use sendpay_chain::client::BroadcastError;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::Inner;
 use crate::wallet::FundError;
+use crate::{Htlc, Inner};
 
 /// How long a peer may take to answer our opening.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -76,21 +76,6 @@ pub(crate) struct Opening {
     feerate: FeeRate,
     transaction: Option<Transaction>,
     done: oneshot::Sender<Result<OpenedChannel, OpenError>>,
-}
-
-/// An HTLC in a channel.
-#[derive(Clone, Debug)]
-pub struct Htlc {
-    /// True when we offered it.
-    pub outgoing: bool,
-    /// Its id in the channel, where it has one already.
-    pub id: Option<u64>,
-    /// How much, in millisatoshi.
-    pub amount_msat: u64,
-    /// Height at which the offerer may take it back.
-    pub cltv_expiry: u32,
-    /// Its payment hash.
-    pub payment_hash: [u8; 32],
 }
 
 /// A channel as the RPC shows it. Amounts in millisatoshi unless named otherwise.
@@ -438,20 +423,8 @@ fn show(inner: &Inner, details: ChannelDetails) -> Channel {
     let total_msat = details.channel_value_satoshis * 1_000;
     let config = details.config.unwrap_or_default();
     let type_bits = type_bits(&details);
-    let sent = details.pending_outbound_htlcs.iter().map(|htlc| Htlc {
-        outgoing: true,
-        id: htlc.htlc_id,
-        amount_msat: htlc.amount_msat,
-        cltv_expiry: htlc.cltv_expiry,
-        payment_hash: htlc.payment_hash.0,
-    });
-    let received = details.pending_inbound_htlcs.iter().map(|htlc| Htlc {
-        outgoing: false,
-        id: Some(htlc.htlc_id),
-        amount_msat: htlc.amount_msat,
-        cltv_expiry: htlc.cltv_expiry,
-        payment_hash: htlc.payment_hash.0,
-    });
+    let sent = details.pending_outbound_htlcs.iter().map(Htlc::from);
+    let received = details.pending_inbound_htlcs.iter().map(Htlc::from);
     Channel {
         node_id: details.counterparty.node_id,
         channel_id: details.channel_id.0,

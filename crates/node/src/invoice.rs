@@ -175,8 +175,9 @@ impl Inner {
     ) {
         let key = PaymentHash(hash.0);
         let invoice = match self.ledger.invoice(InvoiceKey::Hash(key)) {
-            Ok(Some(invoice)) => invoice,
-            Ok(None) => return self.manager.fail_htlc_backwards(&hash),
+            // An imported invoice is another node's: not ours to take.
+            Ok(Some(invoice)) if invoice.own => invoice,
+            Ok(_) => return self.manager.fail_htlc_backwards(&hash),
             Err(cause) => {
                 // Left alone it is failed back in time by LDK; claiming unseen would be a guess.
                 tracing::error!(%cause, payment_hash = %hash, "cannot look up an invoice");

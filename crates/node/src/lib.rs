@@ -21,6 +21,7 @@ mod clock;
 mod event;
 mod failure;
 mod getroute;
+mod htlc;
 mod invoice;
 mod keys;
 mod ldk;
@@ -53,9 +54,10 @@ use tokio::sync::{Mutex as AsyncMutex, RwLock as AsyncRwLock, watch};
 use tokio::task::JoinSet;
 
 pub use bolt11::{Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode};
-pub use channel::{Channel, Htlc, OpenChannel, OpenError, OpenedChannel};
+pub use channel::{Channel, OpenChannel, OpenError, OpenedChannel};
 pub use failure::code;
 pub use getroute::{GetRoute, GetRouteError};
+pub use htlc::{Htlc, HtlcStage};
 pub use invoice::{
     CLTV_MAX, CLTV_MIN, CancelHeldError, HOLD_CLTV_DEFAULT, NewBolt11, NewInvoiceError,
     SettleHeldError,

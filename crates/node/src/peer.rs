@@ -305,6 +305,7 @@ fn channel_peers(inner: &Inner) -> Vec<PublicKey> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     /// LDK as it is with its reading paused: it never lets go by itself.

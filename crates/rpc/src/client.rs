@@ -52,7 +52,7 @@ pub enum CallError {
     #[error("cannot read the reply")]
     Receive(#[source] io::Error),
     /// The daemon closed the connection before the reply was whole.
-    #[error("the daemon closed the connection before it answered")]
+    #[error("the daemon closed the connection before its answer was whole")]
     Closed,
     /// The reply is not one.
     #[error("the reply is not as it should be: {0}")]
@@ -181,29 +181,30 @@ impl Client {
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), CallError> {
         let mut envelope = Envelope::new();
-        let mut chunk = vec![0; READ_BYTES];
+        let mut buffer = std::mem::take(&mut self.unread);
+        // What of the buffer was read and not yet looked at.
+        let mut unread = 0..buffer.len();
+        buffer.resize(buffer.len().max(READ_BYTES), 0);
         loop {
-            let unread = std::mem::take(&mut self.unread);
-            match envelope.feed(&unread, sink)? {
-                Progress::More => {}
+            let bytes = buffer.get(unread.clone()).unwrap_or_default();
+            match envelope.feed(bytes, sink)? {
+                Progress::More => unread.start = unread.end,
                 Progress::Done { consumed } => {
-                    self.unread = unread.get(consumed..).unwrap_or_default().to_vec();
+                    unread.start += consumed;
                     if envelope.is_notification() {
                         envelope = Envelope::new();
                         continue;
                     }
+                    self.unread = buffer.get(unread).unwrap_or_default().to_vec();
                     return envelope.finish(id);
                 }
             }
-            let read = match self.stream.read(&mut chunk) {
-                Ok(read) => read,
+            unread = match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(CallError::Closed),
+                Ok(read) => 0..read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(CallError::Receive(error)),
             };
-            if read == 0 {
-                return Err(CallError::Closed);
-            }
-            self.unread = chunk.get(..read).unwrap_or_default().to_vec();
         }
     }
 }

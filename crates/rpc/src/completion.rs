@@ -35,11 +35,15 @@ pub fn bash() -> String {
          \x20   local word=\"${{COMP_WORDS[COMP_CWORD]}}\" method=\"\" words=\"\" i\n\
          \x20   for ((i = 1; i < COMP_CWORD; i++)); do\n\
          \x20       case \"${{COMP_WORDS[i]}}\" in\n\
-         \x20       --dir|--network|--rpc-file) ((i++)) ;;\n\
+         \x20       --dir|--network|--rpc-file|--format) ((i++)) ;;\n\
          \x20       -*) ;;\n\
          \x20       *) method=\"${{COMP_WORDS[i]}}\"; break ;;\n\
          \x20       esac\n\
          \x20   done\n\
+         \x20   if [[ \"${{COMP_WORDS[COMP_CWORD-1]}}\" == --format ]]; then\n\
+         \x20       COMPREPLY=($(compgen -W \"csv json jsonl table\" -- \"$word\"))\n\
+         \x20       return\n\
+         \x20   fi\n\
          \x20   if [[ -z \"$method\" ]]; then\n\
          \x20       COMPREPLY=($(compgen -W \"{methods}\" -- \"$word\"))\n\
          \x20       return\n\

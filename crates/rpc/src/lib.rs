@@ -3,13 +3,14 @@
 //! One source for each fact: the parameters and results of a method are Rust types in
 //! [`method`], and help text, JSON schema, man pages and shell completion are computed from them.
 //! [`frame`] turns bytes into requests, [`reply`] turns answers into bytes, [`client`] does the
-//! same from the other end. The dialect is that of Core Lightning (CLN) v26.06.
+//! same from the other end, [`elements`] takes a long list apart as it comes. The dialect is that of Core Lightning (CLN) v26.06.
 //!
 //! What a method does is not here: that is the daemon's. This crate knows no database and no
 //! Lightning library, so any Rust program can use it to talk to a node.
 
 pub mod client;
 pub mod completion;
+pub mod elements;
 pub mod error;
 pub mod failcode;
 pub mod frame;

@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod connect;
+pub mod countsendpays;
 pub mod decode;
 pub mod delpay;
 pub mod followsendpays;
@@ -26,6 +27,7 @@ pub mod newaddr;
 pub mod notifications;
 pub mod pay;
 pub mod sendpay;
+pub mod settleimported;
 pub mod stop;
 pub mod wait;
 pub mod waitsendpay;
@@ -122,6 +124,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<listsendpays::ListSendPays>(),
     Entry::of::<check::Check>(),
     Entry::of::<connect::Connect>(),
+    Entry::of::<countsendpays::CountSendPays>(),
     Entry::of::<decode::Decode>(),
     Entry::of::<delpay::DelPay>(),
     Entry::of::<followsendpays::FollowSendPays>(),
@@ -141,6 +144,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<notifications::Notifications>(),
     Entry::of::<pay::Pay>(),
     Entry::of::<sendpay::SendPay>(),
+    Entry::of::<settleimported::SettleImported>(),
     Entry::of::<stop::Stop>(),
     Entry::of::<wait::Wait>(),
     Entry::of::<waitsendpay::WaitSendPay>(),

@@ -12,13 +12,15 @@ mod scid;
 mod text;
 
 pub use amount::{
-    AmountOrAny, Amounts, BITCOIN_SUPPLY_MSAT, Millionths, Msat, NonzeroMsat, PaymentMsat, SatOrAll,
+    AmountOrAny, Amounts, BITCOIN_SUPPLY_MSAT, Millionths, Msat, NonzeroMsat, PaymentMsat,
+    SatOrAll, SumMsat,
 };
 pub use bytes::{Hash32, HexBytes, NodeId, Secret};
 pub use choice::{
-    AddressType, ChangeKind, DeletableStatus, IndexName, ListIndex, PaymentStatus, Subsystem,
+    AddressType, ChangeKind, DeletableStatus, IndexName, ListIndex, ListOrder, PaymentStatus,
+    Subsystem,
 };
-pub use integer::{NUMBER63_MAX, Number63};
+pub use integer::{FailureCode, NUMBER63_MAX, Number63};
 pub use route::{Exclude, Excludes, RouteHop, RouteHops};
 pub use scid::{Scid, ScidDir};
 pub use text::{EscapedText, InvoiceString, Label, PlainText, TextList};

@@ -113,9 +113,11 @@ fn help_is_clns_line_for_each_method_sorted() {
     assert_eq!(lines.len(), METHODS.len());
     assert!(lines.is_sorted());
     assert!(lines.contains(&"getinfo "));
-    assert!(
-        lines.contains(&"listsendpays [bolt11] [payment_hash] [status] [index] [start] [limit]")
-    );
+    assert!(lines.contains(
+        &"listsendpays [bolt11] [payment_hash] [status] [index] [start] [limit] [order] \
+              [destination] [label] [groupid] [created_from] [created_to] [completed_from] \
+              [completed_to] [amount_from_msat] [amount_to_msat] [code] [failcode]"
+    ));
     assert!(lines.contains(
         &"sendpay route payment_hash [label] [amount_msat] [bolt11] [payment_secret] [partid] \
           [localinvreqid] [groupid] [payment_metadata] [description]"

@@ -55,8 +55,8 @@ fn forms_names_and_counts() {
         ("listsendpays", "[null,null,null,null,null,null]", "ok"),
         (
             "listsendpays",
-            "[null,null,null,null,null,null,1]",
-            "too many parameters: got 7, expected 6",
+            "[null,null,null,null,null,null,null,null,null,null,null,null,null,null,null,null,null,null,1]",
+            "too many parameters: got 19, expected 18",
         ),
         (
             "getinfo",
@@ -101,6 +101,84 @@ fn forms_names_and_counts() {
         ),
         ("listsendpays", r#"{"nosuch":1,"limit":"x"}"#, UNKNOWN),
     ]);
+}
+
+#[test]
+fn filters() {
+    const U64: &str = "should be an unsigned 64 bit integer: TAIL";
+    const MSAT: &str = "should be a millisatoshi amount: TAIL";
+    const CODE: &str = "should be an integer from 202 to 209: TAIL";
+    const LABEL: &str = "should be a string (without \\u): TAIL";
+    const GROUP: &str = "should be an integer from 0 to 9223372036854775807: TAIL";
+    let refused = [
+        ("destination", r#""02""#, "should be a node id: TAIL"),
+        ("destination", "7", "should be a node id: TAIL"),
+        ("label", "7", LABEL),
+        ("label", r#"["rent"]"#, LABEL),
+        ("groupid", r#""first""#, U64),
+        ("groupid", "9223372036854775808", GROUP),
+        ("created_from", r#""yesterday""#, U64),
+        ("created_from", "1.5", U64),
+        ("created_to", "[]", U64),
+        ("completed_from", "{}", U64),
+        ("completed_to", "18446744073709551616", U64),
+        ("amount_from_msat", r#""1.5""#, MSAT),
+        ("amount_from_msat", "-1", MSAT),
+        ("amount_to_msat", r#""many""#, MSAT),
+        ("amount_to_msat", "2100000000000000001", MSAT),
+        ("code", "201", CODE),
+        ("code", "16394", CODE),
+        (
+            "code",
+            r#""x""#,
+            "should be an unsigned 16 bit integer: TAIL",
+        ),
+        (
+            "failcode",
+            "65536",
+            "should be an unsigned 16 bit integer: TAIL",
+        ),
+    ];
+    let taken = [
+        ("destination", r#""NODE""#),
+        ("label", r#""rent""#),
+        ("groupid", "9223372036854775807"),
+        ("created_from", "0"),
+        ("created_to", r#""1767225600""#),
+        ("completed_from", "18446744073709551615"),
+        ("completed_to", "1"),
+        ("amount_from_msat", r#""1sat""#),
+        ("amount_to_msat", "2100000000000000000"),
+        ("code", "202"),
+        ("failcode", "16394"),
+    ];
+    for method in ["listsendpays", "listpays", "countsendpays"] {
+        for (name, value, text) in refused {
+            let params = format!("{{\"{name}\":{value}}}");
+            table(&[(method, &params, &format!("{name}: {text}"))]);
+        }
+        for (name, value) in taken {
+            table(&[(method, &format!("{{\"{name}\":{value}}}"), "ok")]);
+        }
+    }
+    for method in ["listsendpays", "listpays"] {
+        table(&[
+            (method, r#"{"order":"desc"}"#, "ok"),
+            (method, r#"{"order":"asc"}"#, "ok"),
+            (
+                method,
+                r#"{"order":"newest"}"#,
+                "order: should be 'asc' or 'desc': TAIL",
+            ),
+            (
+                method,
+                r#"{"order":1}"#,
+                "order: should be 'asc' or 'desc': TAIL",
+            ),
+        ]);
+    }
+    let unknown = UNKNOWN.replace("nosuch", "order");
+    table(&[("countsendpays", r#"{"order":"asc"}"#, &unknown)]);
 }
 
 #[test]

@@ -42,6 +42,21 @@ impl Shown {
             colour: colour.flatten(),
         }
     }
+
+    /// The same in exactly so many characters; only a number that needs more keeps them.
+    pub(super) fn of_width(mut self, width: usize) -> Self {
+        let length = self.text.chars().count();
+        let missing = " ".repeat(width.saturating_sub(length));
+        if self.is_number {
+            self.text.insert_str(0, &missing);
+        } else if length > width {
+            self.text = self.text.chars().take(width.saturating_sub(1)).collect();
+            self.text.push('…');
+        } else {
+            self.text.push_str(&missing);
+        }
+        self
+    }
 }
 
 fn is_amount(name: &str) -> bool {

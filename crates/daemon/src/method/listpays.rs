@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use sendpay_ledger::GroupFilter;
-use sendpay_rpc::RpcError;
 use sendpay_rpc::method::listpays::ListPays;
 
-use super::listsendpays::Selected;
-use crate::convert::{self, from_status};
+use super::selection::{Selection, selection};
+use crate::convert;
 use crate::daemon::Daemon;
 use crate::listing::{self, Limit};
 use crate::server::Reply;
 
 pub(super) async fn run(daemon: &Arc<Daemon>, params: ListPays, reply: Reply) {
-    let filter = match filter(daemon, &params) {
+    let filter = match selection!(params, with windows).filter(daemon) {
         Ok(filter) => filter,
         Err(error) => return reply.error(&error),
     };
@@ -30,20 +28,4 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: ListPays, reply: Reply) {
         })
     };
     listing::stream(reply, "pays", Limit(params.limit), read).await;
-}
-
-fn filter(daemon: &Daemon, params: &ListPays) -> Result<GroupFilter, RpcError> {
-    let selected = Selected {
-        bolt11: params.bolt11.as_ref(),
-        payment_hash: params.payment_hash,
-        index: params.index,
-        start: params.start,
-        limit: params.limit,
-    };
-    Ok(GroupFilter {
-        payment_hash: selected.payment_hash(daemon)?,
-        status: params.status.map(from_status),
-        order: selected.order(),
-        start: params.start,
-    })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bitcoin::hashes::Hash;
-use sendpay_node::Channel;
+use sendpay_node::{Channel, HtlcStage};
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::listpeerchannels::{
     Alias, ForwardTerms, Htlc, ListPeerChannels, ListPeerChannelsResult, PeerChannel, Updates,
@@ -114,10 +114,16 @@ fn show(channel: &Channel, direction: u8) -> PeerChannel {
 }
 
 fn htlc(htlc: &sendpay_node::Htlc) -> Htlc {
-    let (direction, state) = if htlc.outgoing {
-        ("out", "SENT_ADD_ACK_REVOCATION")
-    } else {
-        ("in", "RCVD_ADD_ACK_REVOCATION")
+    let direction = if htlc.outgoing { "out" } else { "in" };
+    // CLN names who sent which message last.
+    let state = match (htlc.outgoing, htlc.stage) {
+        (true, HtlcStage::Queued) => "SENT_ADD_HTLC",
+        (true, HtlcStage::Adding) => "SENT_ADD_COMMIT",
+        (true, HtlcStage::Committed) => "SENT_ADD_ACK_REVOCATION",
+        (true, HtlcStage::Removing) => "SENT_REMOVE_ACK_COMMIT",
+        (false, HtlcStage::Queued | HtlcStage::Adding) => "SENT_ADD_ACK_COMMIT",
+        (false, HtlcStage::Committed) => "RCVD_ADD_ACK_REVOCATION",
+        (false, HtlcStage::Removing) => "SENT_REMOVE_COMMIT",
     };
     Htlc {
         direction: direction.to_owned(),

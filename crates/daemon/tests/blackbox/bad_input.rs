@@ -122,6 +122,38 @@ fn listings() -> Vec<Row> {
             ),
         ];
         rows.extend(cases.map(|(params, text)| (method, params, INVALID, text)));
+        let order = "order: should be 'asc' or 'desc'*";
+        rows.push((method, json!({"order": "newest"}), INVALID, order.into()));
+    }
+    for method in ["listsendpays", "listpays", "countsendpays"] {
+        let cases = [
+            (json!(["lnbcrt1", hash]), both.to_owned()),
+            (
+                json!({"created_from": 2, "created_to": 1}),
+                "created_from: should not be after {created_to}".into(),
+            ),
+            (
+                json!({"completed_from": 2, "completed_to": 1}),
+                "completed_from: should not be after {completed_to}".into(),
+            ),
+            (
+                json!({"amount_from_msat": "2sat", "amount_to_msat": 1999}),
+                "amount_from_msat: should not be above {amount_to_msat}".into(),
+            ),
+            (
+                json!({"destination": "02"}),
+                should("destination", "a node id"),
+            ),
+            (
+                json!({"groupid": -1}),
+                "groupid: should be an integer from 0 to 9223372036854775807*".into(),
+            ),
+            (
+                json!({"code": 16_394}),
+                should("code", "an integer from 202 to 209"),
+            ),
+        ];
+        rows.extend(cases.map(|(params, text)| (method, params, INVALID, text)));
     }
     rows
 }

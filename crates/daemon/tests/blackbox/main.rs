@@ -11,13 +11,17 @@
 mod autoclean;
 mod bad_input;
 mod clients;
+#[path = "../../../import/tests/import/fixture.rs"]
+mod cln;
 mod crash;
 mod failures;
 mod follows;
 mod harness;
 mod holds;
+mod imports;
 mod openings;
 mod payments;
 mod pays;
+mod queries;
 mod reorganisation;
 mod unusable_stores;

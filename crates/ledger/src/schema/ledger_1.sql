@@ -90,6 +90,8 @@ CREATE INDEX payment_failed ON payment (status) WHERE status = 2;
 CREATE INDEX payment_failed_updated ON payment (updated_index) WHERE status = 2;
 CREATE INDEX payment_label ON payment (label) WHERE label IS NOT NULL;
 CREATE INDEX payment_destination ON payment (destination) WHERE destination IS NOT NULL;
+-- A record of another node is imported once.
+CREATE UNIQUE INDEX payment_origin ON payment (origin, origin_id) WHERE origin <> 0;
 
 -- The log of deletions, and what L7 must know of them for good.
 CREATE TABLE deleted (
@@ -140,14 +142,15 @@ WHEN OLD.status = 0
     OR NOT EXISTS (SELECT 1 FROM deleted WHERE created_index = OLD.created_index)
 BEGIN SELECT RAISE(ABORT, 'L5: only settled records are deleted, and only with a number'); END;
 
--- L7: no record, hence no send, for what is paid, claimed late, was deleted, or is out in
--- another group.
+-- L7: no record, hence no send, for what is paid, claimed late, was deleted, is out in another
+-- group, or was imported as pending. An imported record is no send: it only must not take the place
+-- of one that was deleted.
 CREATE TRIGGER payment_not_twice BEFORE INSERT ON payment
 WHEN EXISTS (SELECT 1 FROM deleted WHERE payment_hash = NEW.payment_hash
         AND groupid = NEW.groupid AND partid = NEW.partid)
-    OR (NEW.status = 0 AND (
+    OR (NEW.status = 0 AND NEW.origin = 0 AND (
         EXISTS (SELECT 1 FROM payment WHERE payment_hash = NEW.payment_hash
-            AND (status = 1 OR (status = 0 AND groupid <> NEW.groupid)))
+            AND (status = 1 OR (status = 0 AND (groupid <> NEW.groupid OR origin <> 0))))
         OR EXISTS (SELECT 1 FROM deleted WHERE payment_hash = NEW.payment_hash AND status = 1)
         OR EXISTS (SELECT 1 FROM late_preimage WHERE payment_hash = NEW.payment_hash)))
 BEGIN SELECT RAISE(ABORT, 'L7: no payment twice'); END;
@@ -201,6 +204,76 @@ CREATE TRIGGER total_after_settle AFTER UPDATE OF status ON payment BEGIN
     WHERE status = NEW.status;
 END;
 
+-- The times in each block of 4096 numbers, by created_index and by updated_index: a range of times
+-- leaves out the other blocks, whatever the clock did and wherever records came from. Rounded
+-- outward to 2^19 ms (nine minutes), so that few changes write here; only ever widened.
+CREATE TABLE created_block (
+    block INTEGER PRIMARY KEY,
+    earliest_created INTEGER NOT NULL,
+    latest_created INTEGER NOT NULL,
+    earliest_completed INTEGER,
+    latest_completed INTEGER
+) STRICT;
+CREATE TABLE updated_block (
+    block INTEGER PRIMARY KEY,
+    earliest_created INTEGER NOT NULL,
+    latest_created INTEGER NOT NULL,
+    earliest_completed INTEGER NOT NULL,
+    latest_completed INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER created_block_after_insert AFTER INSERT ON payment
+WHEN NOT EXISTS (SELECT 1 FROM created_block WHERE block = NEW.created_index / 4096
+    AND earliest_created <= NEW.created_at AND latest_created >= NEW.created_at)
+BEGIN
+    INSERT INTO created_block (block, earliest_created, latest_created)
+    VALUES (NEW.created_index / 4096, NEW.created_at & ~524287, NEW.created_at | 524287)
+    ON CONFLICT (block) DO UPDATE SET
+        earliest_created = min(earliest_created, excluded.earliest_created),
+        latest_created = max(latest_created, excluded.latest_created);
+END;
+CREATE TRIGGER blocks_after_insert AFTER INSERT ON payment WHEN NEW.status <> 0 BEGIN
+    INSERT INTO created_block
+    VALUES (NEW.created_index / 4096, NEW.created_at & ~524287, NEW.created_at | 524287,
+        NEW.completed_at & ~524287, NEW.completed_at | 524287)
+    ON CONFLICT (block) DO UPDATE SET
+        earliest_created = min(earliest_created, excluded.earliest_created),
+        latest_created = max(latest_created, excluded.latest_created),
+        earliest_completed = ifnull(min(earliest_completed, excluded.earliest_completed),
+            excluded.earliest_completed),
+        latest_completed = ifnull(max(latest_completed, excluded.latest_completed),
+            excluded.latest_completed);
+    INSERT INTO updated_block
+    VALUES (NEW.updated_index / 4096, NEW.created_at & ~524287, NEW.created_at | 524287,
+        NEW.completed_at & ~524287, NEW.completed_at | 524287)
+    ON CONFLICT (block) DO UPDATE SET
+        earliest_created = min(earliest_created, excluded.earliest_created),
+        latest_created = max(latest_created, excluded.latest_created),
+        earliest_completed = min(earliest_completed, excluded.earliest_completed),
+        latest_completed = max(latest_completed, excluded.latest_completed);
+END;
+CREATE TRIGGER blocks_after_settle AFTER UPDATE OF status ON payment
+WHEN NOT EXISTS (SELECT 1 FROM created_block WHERE block = NEW.created_index / 4096
+        AND earliest_completed <= NEW.completed_at AND latest_completed >= NEW.completed_at)
+    OR NOT EXISTS (SELECT 1 FROM updated_block WHERE block = NEW.updated_index / 4096
+        AND earliest_created <= NEW.created_at AND latest_created >= NEW.created_at
+        AND earliest_completed <= NEW.completed_at AND latest_completed >= NEW.completed_at)
+BEGIN
+    UPDATE created_block SET
+        earliest_completed = ifnull(min(earliest_completed, NEW.completed_at & ~524287),
+            NEW.completed_at & ~524287),
+        latest_completed = ifnull(max(latest_completed, NEW.completed_at | 524287),
+            NEW.completed_at | 524287)
+    WHERE block = NEW.created_index / 4096;
+    INSERT INTO updated_block
+    VALUES (NEW.updated_index / 4096, NEW.created_at & ~524287, NEW.created_at | 524287,
+        NEW.completed_at & ~524287, NEW.completed_at | 524287)
+    ON CONFLICT (block) DO UPDATE SET
+        earliest_created = min(earliest_created, excluded.earliest_created),
+        latest_created = max(latest_created, excluded.latest_created),
+        earliest_completed = min(earliest_completed, excluded.earliest_completed),
+        latest_completed = max(latest_completed, excluded.latest_completed);
+END;
+
 -- Requests that carry a key of their own, so that asking again is answered from the first.
 CREATE TABLE request (
     idempotency_key TEXT PRIMARY KEY,
@@ -232,8 +305,10 @@ CREATE TABLE invoice (
     amount_received_msat INTEGER
         CHECK (amount_received_msat BETWEEN 0 AND 2100000000000000000),
     paid_at INTEGER CHECK (paid_at >= created_at),
-    CHECK (preimage IS NOT NULL OR hold = 1),
-    CHECK (preimage IS NOT NULL OR state <> 2),
+    origin INTEGER NOT NULL DEFAULT 0 REFERENCES origin (id),
+    origin_id INTEGER CHECK ((origin_id IS NULL) = (origin = 0)),
+    CHECK (preimage IS NOT NULL OR hold = 1 OR origin <> 0),
+    CHECK (preimage IS NOT NULL OR state <> 2 OR origin <> 0),
     CHECK ((pay_index IS NOT NULL) = (state = 2)),
     CHECK ((amount_received_msat IS NOT NULL) = (state = 2)),
     CHECK ((paid_at IS NOT NULL) = (state = 2)),
@@ -242,11 +317,84 @@ CREATE TABLE invoice (
     CHECK (settling = 0 OR (hold = 1 AND preimage IS NOT NULL))
 ) STRICT;
 CREATE INDEX invoice_held ON invoice (state) WHERE state = 1;
+CREATE UNIQUE INDEX invoice_origin ON invoice (origin, origin_id) WHERE origin <> 0;
 CREATE TRIGGER invoice_paid_once BEFORE UPDATE ON invoice WHEN OLD.state = 2
 BEGIN SELECT RAISE(ABORT, 'a paid invoice never changes'); END;
 CREATE TRIGGER invoice_fixed BEFORE UPDATE OF created_index, label, payment_hash, payment_secret,
-    bolt11, description, amount_msat, created_at, expires_at, cltv, hold ON invoice
+    bolt11, description, amount_msat, created_at, expires_at, cltv, hold, origin, origin_id
+    ON invoice
 BEGIN SELECT RAISE(ABORT, 'only its state changes an invoice'); END;
+CREATE TRIGGER invoice_imported BEFORE UPDATE ON invoice WHEN OLD.origin <> 0
+BEGIN SELECT RAISE(ABORT, 'an imported invoice is history'); END;
+
+-- Rows of CLN's tables `payments` and `invoices` as they were, under CLN's names, beside the records
+-- made of them; they stay when a record is deleted. NULL is also what that version of CLN had no
+-- column for. Of ANY columns, what a record holds unchanged is NULL here: label (of payments:
+-- description), bolt11, paydescription, destination, payment_preimage, payment_key.
+CREATE TABLE cln_payment (
+    origin INTEGER NOT NULL REFERENCES origin (id),
+    id INTEGER NOT NULL,
+    created_index INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    timestamp INTEGER,
+    completed_at INTEGER,
+    updated_index INTEGER,
+    msatoshi INTEGER,
+    msatoshi_sent INTEGER,
+    total_msat INTEGER,
+    groupid INTEGER,
+    partid INTEGER,
+    destination ANY,
+    payment_preimage ANY,
+    bolt11 ANY,
+    description ANY,
+    paydescription ANY,
+    path_secrets BLOB,
+    route_nodes BLOB,
+    route_channels BLOB,
+    failonionreply BLOB,
+    faildestperm INTEGER,
+    failindex INTEGER,
+    failcode INTEGER,
+    failnode BLOB,
+    failchannel TEXT,
+    failscid INTEGER,
+    faildirection INTEGER,
+    failupdate BLOB,
+    faildetail ANY,
+    local_offer_id BLOB,
+    local_invreq_id BLOB,
+    PRIMARY KEY (origin, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE cln_invoice (
+    origin INTEGER NOT NULL REFERENCES origin (id),
+    id INTEGER NOT NULL,
+    created_index INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    msatoshi INTEGER,
+    label ANY,
+    expiry_time INTEGER,
+    pay_index INTEGER,
+    msatoshi_received INTEGER,
+    paid_timestamp INTEGER,
+    updated_index INTEGER,
+    payment_key ANY,
+    bolt11 ANY,
+    description ANY,
+    features BLOB,
+    local_offer_id BLOB,
+    paid_txid BLOB,
+    paid_outnum INTEGER,
+    PRIMARY KEY (origin, id)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER cln_payment_stays BEFORE DELETE ON cln_payment
+BEGIN SELECT RAISE(ABORT, 'what was imported is never forgotten'); END;
+CREATE TRIGGER cln_payment_fixed BEFORE UPDATE ON cln_payment
+BEGIN SELECT RAISE(ABORT, 'what was imported never changes'); END;
+CREATE TRIGGER cln_invoice_stays BEFORE DELETE ON cln_invoice
+BEGIN SELECT RAISE(ABORT, 'what was imported is never forgotten'); END;
+CREATE TRIGGER cln_invoice_fixed BEFORE UPDATE ON cln_invoice
+BEGIN SELECT RAISE(ABORT, 'what was imported never changes'); END;
 
 -- For users, read only. Names as in the RPC; times in ms.
 CREATE VIEW sendpays AS SELECT
@@ -274,7 +422,8 @@ CREATE VIEW sendpays AS SELECT
     p.erring_channel,
     p.erring_direction,
     (SELECT body FROM text WHERE id = p.message) AS message,
-    (SELECT name FROM origin WHERE id = p.origin) AS origin
+    (SELECT name FROM origin WHERE id = p.origin) AS origin,
+    p.origin_id
 FROM payment AS p;
 CREATE VIEW deleted_sendpays AS SELECT
     d.deleted_index,
@@ -310,5 +459,7 @@ CREATE VIEW invoices AS SELECT
     i.pay_index,
     i.amount_received_msat,
     i.paid_at AS paid_at_ms,
-    CASE i.state WHEN 2 THEN lower(hex(i.preimage)) END AS payment_preimage
+    CASE i.state WHEN 2 THEN lower(hex(i.preimage)) END AS payment_preimage,
+    (SELECT name FROM origin WHERE id = i.origin) AS origin,
+    i.origin_id
 FROM invoice AS i;

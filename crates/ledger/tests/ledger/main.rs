@@ -7,7 +7,9 @@
 )]
 
 mod follow;
+mod imports;
 mod invoices;
+mod paging;
 mod promises;
 mod repeat;
 mod retire;

@@ -1,7 +1,9 @@
 //! What earlier tries of a hash came to: the old result of one that is paid, and the end of one that
 //! is still out, perhaps from before a restart.
 
-use sendpay_ledger::{GroupFilter, Msat, Order, Payment, PaymentHash, Status};
+use std::sync::Arc;
+
+use sendpay_ledger::{BeginError, Filter, Msat, Payment, PaymentHash, Status};
 use tokio::time::Instant;
 
 use super::{PaidInvoice, PayError};
@@ -26,6 +28,16 @@ pub(super) async fn settle_earlier(
         let Some(pending) = pending else {
             return Ok(None);
         };
+        let parts = inner.ledger.group(hash, pending.groupid)?;
+        if parts
+            .iter()
+            .any(|part| part.status == Status::Pending && !part.own)
+        {
+            // Nothing here will tell its end.
+            return Err(PayError::Repeat(Arc::new(BeginError::ImportedPending(
+                hash,
+            ))));
+        }
         if tokio::time::timeout_at(deadline, changed).await.is_err() {
             let parts = inner.ledger.group(hash, pending.groupid)?;
             return Err(PayError::InProgress(parts));
@@ -38,11 +50,10 @@ fn find_group(
     hash: PaymentHash,
     status: Status,
 ) -> Result<Option<sendpay_ledger::Group>, PayError> {
-    let filter = GroupFilter {
+    let filter = Filter {
         payment_hash: Some(hash),
         status: Some(status),
-        order: Order::Created,
-        start: 0,
+        ..Filter::default()
     };
     let mut found = None;
     let mut after = None;

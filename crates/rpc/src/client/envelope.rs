@@ -82,7 +82,11 @@ impl Envelope {
     ) -> Result<Progress, CallError> {
         // Where the run of value bytes that is not yet handed on began.
         let mut run = in_value(self.place).then_some(0);
-        for (at, byte) in bytes.iter().enumerate() {
+        let mut at = 0;
+        loop {
+            // Most bytes of a long result are passed over here, many at a time.
+            at += self.unremarkable(bytes.get(at..).unwrap_or_default());
+            let Some(byte) = bytes.get(at) else { break };
             let before = in_value(self.place);
             self.step(*byte)?;
             match (before, in_value(self.place)) {
@@ -99,14 +103,29 @@ impl Envelope {
                 }
                 _ => {}
             }
+            at += 1;
             if self.place == Place::End {
-                return Ok(Progress::Done { consumed: at + 1 });
+                return Ok(Progress::Done { consumed: at });
             }
         }
         if let Some(run) = run {
             self.keep(bytes.get(run..).unwrap_or_default(), sink)?;
         }
         Ok(Progress::More)
+    }
+
+    /// How many bytes at the start of these leave us where we are.
+    fn unremarkable(&self, bytes: &[u8]) -> usize {
+        let next = match self.place {
+            Place::InString { escaped: false, .. } => memchr::memchr2(b'"', b'\\', bytes),
+            Place::Value {
+                primitive: false, ..
+            } => bytes
+                .iter()
+                .position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']')),
+            _ => Some(0),
+        };
+        next.unwrap_or(bytes.len())
     }
 
     /// Whether the value that just ended was a number or word: then this byte is not of it.

@@ -2,7 +2,10 @@
 
 use super::{Category, Example, Method};
 use crate::params;
-use crate::value::{Hash32, InvoiceString, ListIndex, NodeId, PaymentMsat, PaymentStatus, Secret};
+use crate::value::{
+    EscapedText, FailureCode, Hash32, InvoiceString, ListIndex, ListOrder, Msat, NodeId, Number63,
+    PaymentMsat, PaymentStatus, Secret,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +14,12 @@ params! {
     /// parts are shown by *listsendpays*. A try is *complete* as soon as one part is, *pending* if
     /// a part may still complete, else *failed*.
     ///
-    /// *status*, *start* and *limit* choose whole tries: none is ever shown with parts missing. By
-    /// `updated`, a try that changes while a long listing is under way can be in it twice.
+    /// All filters, *start* and *limit* choose whole tries, by what is shown of them: none is ever
+    /// shown with parts missing. A listing has each try once that was there when it began, at the
+    /// place it had then.
+    ///
+    /// All filters given must hold. A range includes both ends, and one end of it can be left out;
+    /// its ends the wrong way round are an error. What has not got a field is not in a range of it.
     pub struct ListPays {
         /// Only tries at this invoice.
         optional bolt11: InvoiceString,
@@ -29,6 +36,32 @@ params! {
         default(0) start: u64,
         /// List at most so many tries. Needs *index*.
         optional limit: u32,
+        /// Which way to list: `asc`, the oldest first, or `desc`, the newest first. By `desc`, *start*
+        /// is the greatest index to list, with 0 for the newest, and what never changed comes
+        /// last by `updated`. The default is `asc`.
+        optional order: ListOrder,
+        /// Only tries to this node.
+        optional destination: NodeId,
+        /// Only tries with this label, to the letter.
+        optional label: EscapedText,
+        /// Only tries with this groupid.
+        optional groupid: Number63,
+        /// Only tries created at this time or later, in seconds since 1970 (UNIX time).
+        optional created_from: u64,
+        /// Only tries created at this time or earlier, in seconds since 1970.
+        optional created_to: u64,
+        /// Only tries with a completed_at of this time or later, in seconds since 1970.
+        optional completed_from: u64,
+        /// Only tries with a completed_at of this time or earlier, in seconds since 1970.
+        optional completed_to: u64,
+        /// Only tries with an amount_msat of at least this; one that failed has none.
+        optional amount_from_msat: Msat,
+        /// Only tries with an amount_msat of at most this.
+        optional amount_to_msat: Msat,
+        /// Only tries that failed, of which a part failed with this error code, 202 to 209.
+        optional code: FailureCode,
+        /// Only tries that failed, of which a part failed with this failure code of BOLT 4.
+        optional failcode: u16,
     }
 }
 

@@ -79,8 +79,10 @@ pub struct Htlc {
     pub expiry: u32,
     /// The hash of the preimage.
     pub payment_hash: Hash32,
-    /// Core Lightning's word for how far it is. This daemon says only which way it goes:
-    /// `SENT_ADD_ACK_REVOCATION` for out, `RCVD_ADD_ACK_REVOCATION` for in.
+    /// Core Lightning's word for how far it is: out `SENT_ADD_HTLC` (queued), `SENT_ADD_COMMIT`,
+    /// `SENT_ADD_ACK_REVOCATION` (in both commitments), `SENT_REMOVE_ACK_COMMIT`; in
+    /// `SENT_ADD_ACK_COMMIT`, `RCVD_ADD_ACK_REVOCATION` (in both), `SENT_REMOVE_COMMIT`. The
+    /// stages between these are not told apart.
     pub state: String,
 }
 

@@ -4,7 +4,10 @@ use super::{Category, Example, Method};
 use crate::error::Code;
 use crate::params;
 use crate::payment::Payment;
-use crate::value::{Hash32, InvoiceString, ListIndex, PaymentStatus};
+use crate::value::{
+    EscapedText, FailureCode, Hash32, InvoiceString, ListIndex, ListOrder, Msat, NodeId, Number63,
+    PaymentStatus,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,10 +22,12 @@ params! {
     /// longer be claimed by anyone. In doubt it says *pending*. Nothing removes a record but
     /// *delpay*, and *autoclean* if it is configured.
     ///
-    /// The listing is written as it is read, a page at a time. A part that is sent while a long
-    /// listing is under way may or may not be in it; each record that is in it was true when it
-    /// was read. By `updated`, a part that settles meanwhile can be in it twice: *pending* first,
-    /// settled later.
+    /// All filters given must hold. A range includes both ends, and one end of it can be left out;
+    /// its ends the wrong way round are an error. What has not got a field is not in a range of it.
+    ///
+    /// The listing is written as it is read, a page at a time. It has each part once that was there
+    /// when it began, at the place it had then, and none that is sent later; each record was true
+    /// when it was read.
     pub struct ListSendPays {
         /// Only the parts of the payment of this invoice. They are found by the payment_hash of the
         /// invoice, so parts that were sent without naming the invoice are shown too.
@@ -40,6 +45,32 @@ params! {
         default(0) start: u64,
         /// List at most so many parts. Needs *index*.
         optional limit: u32,
+        /// Which way to list: `asc`, the oldest first, or `desc`, the newest first. By `desc`, *start*
+        /// is the greatest index to list, with 0 for the newest, and what never changed comes
+        /// last by `updated`. The default is `asc`.
+        optional order: ListOrder,
+        /// Only parts to this node.
+        optional destination: NodeId,
+        /// Only parts with this label, to the letter.
+        optional label: EscapedText,
+        /// Only parts with this groupid.
+        optional groupid: Number63,
+        /// Only parts created at this time or later, in seconds since 1970 (UNIX time).
+        optional created_from: u64,
+        /// Only parts created at this time or earlier, in seconds since 1970.
+        optional created_to: u64,
+        /// Only parts with a completed_at of this time or later, in seconds since 1970.
+        optional completed_from: u64,
+        /// Only parts with a completed_at of this time or earlier, in seconds since 1970.
+        optional completed_to: u64,
+        /// Only parts with an amount_msat of at least this.
+        optional amount_from_msat: Msat,
+        /// Only parts with an amount_msat of at most this.
+        optional amount_to_msat: Msat,
+        /// Only parts that failed with this error code, 202 to 209.
+        optional code: FailureCode,
+        /// Only parts that failed with this failure code of BOLT 4.
+        optional failcode: u16,
     }
 }
 
@@ -62,6 +93,7 @@ impl Method for ListSendPays {
     )];
     const SEE_ALSO: &'static [&'static str] = &[
         "listpays",
+        "countsendpays",
         "sendpay",
         "waitsendpay",
         "delpay",
@@ -79,6 +111,10 @@ impl Method for ListSendPays {
         Example {
             params: "index=updated start=1201 limit=100",
             shows: "The parts that settled after update 1200, at most a hundred.",
+        },
+        Example {
+            params: "index=created order=desc limit=20 code=204",
+            shows: "The twenty newest parts that failed with code 204.",
         },
     ];
 }

@@ -266,6 +266,15 @@ impl Amounts {
             amounts: self,
         }
     }
+
+    /// A sum of such amounts.
+    #[must_use]
+    pub const fn sum(self, msat: u128) -> SumMsat {
+        SumMsat {
+            msat,
+            amounts: self,
+        }
+    }
 }
 
 /// An amount of a payment, written as the configuration says. Read in either form.
@@ -319,6 +328,45 @@ impl JsonSchema for PaymentMsat {
             { "type": "string", "pattern": "^[0-9]+msat$" },
             { "type": "integer", "minimum": 0 },
         ] })
+    }
+}
+
+/// A sum of amounts of payments, written as they are. It may be above all bitcoin there can be: the
+/// same bitcoin is sent again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SumMsat {
+    msat: u128,
+    amounts: Amounts,
+}
+
+impl SumMsat {
+    /// The sum in millisatoshi.
+    #[must_use]
+    pub const fn msat(self) -> u128 {
+        self.msat
+    }
+}
+
+impl Serialize for SumMsat {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.amounts {
+            Amounts::MsatStrings => serializer.collect_str(&format_args!("{}msat", self.msat)),
+            Amounts::Integer => serializer.serialize_u128(self.msat),
+        }
+    }
+}
+
+impl JsonSchema for SumMsat {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "SumMsat".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        PaymentMsat::json_schema(generator)
     }
 }
 

@@ -89,6 +89,16 @@ words! {
 }
 
 words! {
+    /// Which way a listing goes.
+    pub enum ListOrder ("^(asc|desc)$", "should be 'asc' or 'desc'") {
+        /// The oldest first.
+        Ascending = "asc",
+        /// The newest first.
+        Descending = "desc",
+    }
+}
+
+words! {
     /// What *wait* can wait for changes of.
     pub enum Subsystem ("^(invoices|sendpays)$", "unknown subsystem") {
         /// What *listinvoices* shows.

@@ -126,3 +126,35 @@ impl Param for Number63 {
         json!({ "type": "integer", "minimum": 0, "maximum": NUMBER63_MAX })
     }
 }
+
+/// The error code of a failed payment: 202 to 209.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FailureCode(u16);
+
+impl FailureCode {
+    const RANGE: std::ops::RangeInclusive<u16> = 202..=209;
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> i32 {
+        self.0 as i32
+    }
+}
+
+impl Param for FailureCode {
+    const TYPE: &'static str = "u16";
+
+    fn parse(token: Token<'_>) -> Result<Self, BadParam> {
+        let code = u16::parse(token)?;
+        match Self::RANGE.contains(&code) {
+            true => Ok(FailureCode(code)),
+            false => Err(BadParam::new("should be an integer from 202 to 209", token)),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({
+            "type": "integer", "minimum": Self::RANGE.start(), "maximum": Self::RANGE.end(),
+        })
+    }
+}

@@ -1,0 +1,104 @@
+//! Where in a listing a page begins, so that records that are added or settled meanwhile are neither
+//! skipped nor shown twice.
+//!
+//! By `updated_index` a record moves when it is settled. So a listing takes each record at the
+//! place it had when the listing began: what had changed by then never changes again (L2), and all
+//! else counts as never changed, also if it is settled before the listing comes to it. What is
+//! added later is not listed, so that a listing ends however fast others write.
+
+use crate::{Direction, Order};
+
+/// Where the next page begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor(pub(crate) Position);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) phase: Phase,
+    /// The next number to look at, in the numbers of the phase.
+    pub(crate) next: u64,
+    /// What there was when the listing began.
+    pub(crate) began: Began,
+}
+
+/// The last numbers given when a listing began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Began {
+    pub(crate) created: u64,
+    pub(crate) updated: u64,
+}
+
+impl Began {
+    /// For listings of what there is when they come to it.
+    pub(crate) const NEVER: Began = Began {
+        created: BEYOND,
+        updated: BEYOND,
+    };
+}
+
+/// A stretch of a listing that goes by one kind of number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Everything, by `created_index`.
+    Created,
+    /// What had not changed when the listing began, by `created_index`.
+    Unsettled,
+    /// What had changed when the listing began, by `updated_index`.
+    Updated,
+}
+
+/// Greater than any number there is.
+const BEYOND: u64 = i64::MAX as u64;
+
+impl Position {
+    /// The beginning of a listing from this index on.
+    pub(crate) fn first(order: Order, direction: Direction, start: u64, began: Began) -> Position {
+        let phase = match (order, direction) {
+            (Order::Created, _) => Phase::Created,
+            (Order::Updated, Direction::Ascending) if start == 0 => Phase::Unsettled,
+            (Order::Updated, _) => Phase::Updated,
+        };
+        let next = match (direction, start) {
+            (Direction::Descending, 0) => BEYOND,
+            _ => start,
+        };
+        Position { phase, next, began }
+    }
+
+    /// The beginning of what follows this phase, if anything does.
+    pub(crate) fn next_phase(self, direction: Direction, start: u64) -> Option<Position> {
+        let at = |phase, next| {
+            Some(Position {
+                phase,
+                next,
+                ..self
+            })
+        };
+        match (self.phase, direction) {
+            (Phase::Unsettled, Direction::Ascending) => at(Phase::Updated, 0),
+            (Phase::Updated, Direction::Descending) if start == 0 => at(Phase::Unsettled, BEYOND),
+            _ => None,
+        }
+    }
+
+    /// The position after this number; `None` if there can be none.
+    pub(crate) fn after(self, number: u64, direction: Direction) -> Option<Position> {
+        let next = match direction {
+            Direction::Ascending => number.checked_add(1),
+            Direction::Descending => number.checked_sub(1),
+        };
+        next.map(|next| Position { next, ..self })
+    }
+
+    /// The numbers that are still to be looked at in this phase, smallest and greatest.
+    pub(crate) fn rest(self, direction: Direction) -> (u64, u64) {
+        let greatest = match self.phase {
+            Phase::Updated => self.began.updated,
+            Phase::Created | Phase::Unsettled => self.began.created,
+        };
+        match direction {
+            Direction::Ascending => (self.next, greatest),
+            Direction::Descending => (0, greatest.min(self.next)),
+        }
+    }
+}
