@@ -3,6 +3,11 @@
 //! [`Raw`] is what the user wrote, [`Config`] what the program needs. Reading does nothing but
 //! read: no file is made, no address looked up.
 
+mod autoclean;
+
+pub use autoclean::AutocleanConfig;
+
+use autoclean::RawAutoclean;
 use sendpay_rpc::value::Amounts;
 use serde::Deserialize;
 use std::fmt;
@@ -121,6 +126,9 @@ pub struct Raw {
     /// Where blocks come from and transactions go.
     #[serde(default)]
     chain: RawChain,
+    /// Which old records are removed.
+    #[serde(default)]
+    autoclean: RawAutoclean,
     /// The log.
     #[serde(default)]
     log: RawLog,
@@ -215,6 +223,8 @@ pub struct Config {
     pub amounts: Amounts,
     /// Where blocks come from.
     pub chain: ChainConfig,
+    /// Which old records are removed, if any.
+    pub autoclean: Option<AutocleanConfig>,
     /// How much is logged.
     pub log_level: LogLevel,
     /// Where to, if not to standard error.
@@ -386,6 +396,7 @@ impl Raw {
             announce: announce.collect::<Result<_, _>>()?,
             amounts: self.amounts,
             chain: self.chain.check()?,
+            autoclean: self.autoclean.check(dir)?,
             log_level: self.log.level,
             log_file: self.log.file,
         })

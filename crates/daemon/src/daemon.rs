@@ -11,6 +11,7 @@ use sendpay_rpc::frame::Request;
 use sendpay_rpc::value::{Amounts, NodeId};
 use tokio::sync::watch;
 
+use crate::changes::Changes;
 use crate::method;
 use crate::server::{ConnectionInfo, Dispatch, Reply};
 
@@ -20,6 +21,7 @@ pub struct Daemon {
     amounts: Amounts,
     network_dir: PathBuf,
     chain_warning: watch::Receiver<Option<String>>,
+    changes: Changes,
     stop: watch::Sender<bool>,
 }
 
@@ -37,6 +39,7 @@ impl Daemon {
             amounts,
             network_dir,
             chain_warning,
+            changes: Changes::new(),
             stop: watch::channel(false).0,
         }
     }
@@ -64,6 +67,16 @@ impl Daemon {
 
     pub(crate) fn chain_warning(&self) -> Option<String> {
         self.chain_warning.borrow().clone()
+    }
+
+    /// Who waits for the ledger's numbers to move.
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Tells those who wait for changes of them, for ever.
+    pub(crate) async fn tell_of_changes(&self) {
+        self.changes.keep_up(self.node.ledger()).await;
     }
 
     /// Asks the process to end, as the method `stop` does.

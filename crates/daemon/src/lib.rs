@@ -2,6 +2,9 @@
 //!
 //! A library beside the binary so that tests can run its parts by themselves.
 
+mod archive;
+mod autoclean;
+mod changes;
 pub mod config;
 mod convert;
 pub mod daemon;

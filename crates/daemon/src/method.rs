@@ -7,6 +7,7 @@ mod connect;
 mod countsendpays;
 mod decode;
 mod delpay;
+mod followsendpays;
 mod fundchannel;
 mod getinfo;
 mod getroute;
@@ -22,6 +23,7 @@ mod pay;
 mod selection;
 mod sendpay;
 mod settleimported;
+mod wait;
 mod waitsendpay;
 
 use std::future::Future;
@@ -53,6 +55,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
         "countsendpays" => wait(&request, reply, |p| countsendpays::run(d, p)).await,
         "decode" => answer(&request, reply, |p| decode::run(d, p)).await,
         "delpay" => answer(&request, reply, |p| delpay::run(d, p)).await,
+        "followsendpays" => stream(&request, reply, |p, r| followsendpays::run(d, p, r)).await,
         "fundchannel" => answer(&request, reply, |p| fundchannel::run(d, p)).await,
         "getinfo" => answer(&request, reply, |p| getinfo::run(d, p)).await,
         "getroute" => answer(&request, reply, |p| getroute::run(d, p)).await,
@@ -89,6 +92,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
                 d.stop();
             }
         }
+        "wait" => wait(&request, reply, |p| wait::run(d, p)).await,
         "waitsendpay" => wait(&request, reply, |p| waitsendpay::run(d, p)).await,
         other => reply.error(&unknown(other)),
     }
@@ -127,7 +131,7 @@ where
     }
 }
 
-/// Parameters in, a result that is written as it is read.
+/// Parameters in, a result that is written as it is read, or more than a result out.
 async fn stream<M, F>(request: &Request, reply: Reply, run: impl FnOnce(M, Reply) -> F)
 where
     M: ParamSet,

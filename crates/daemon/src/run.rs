@@ -17,6 +17,7 @@ use sendpay_node::{Node, NodeConfig};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::autoclean::Autoclean;
 use crate::config::{ChainAuth, Config, Network};
 use crate::daemon::{Daemon, Methods};
 use crate::server::{self, Bound};
@@ -42,6 +43,8 @@ pub struct Running {
     serving: JoinHandle<()>,
     fees: JoinHandle<()>,
     warning: JoinHandle<()>,
+    changes: JoinHandle<()>,
+    autoclean: Option<JoinHandle<()>>,
 }
 
 /// Starts a node. When it returns, its socket answers.
@@ -92,6 +95,11 @@ pub async fn start(config: Config) -> Result<Running> {
         drop(stopped.wait_for(|stop| *stop).await);
     }));
     let refreshing = client.clone();
+    let telling = daemon.clone();
+    let autoclean = config.autoclean.map(|autoclean| {
+        let cleaning = Autoclean::new(daemon.clone(), autoclean, client.clone());
+        tokio::spawn(cleaning.run())
+    });
     Ok(Running {
         daemon,
         socket,
@@ -99,6 +107,8 @@ pub async fn start(config: Config) -> Result<Running> {
         serving,
         fees: tokio::spawn(async move { refreshing.keep_fees_fresh().await }),
         warning: tokio::spawn(watch_chain(client, warn)),
+        changes: tokio::spawn(async move { telling.tell_of_changes().await }),
+        autoclean,
     })
 }
 
@@ -123,9 +133,15 @@ impl Running {
         self.stop.send_replace(true);
         self.fees.abort();
         self.warning.abort();
+        // Wherever it is: what is in the archive and not yet removed is archived once more.
+        if let Some(autoclean) = self.autoclean {
+            autoclean.abort();
+        }
         if let Err(cause) = self.serving.await {
             tracing::error!(%cause, "the socket's task ended badly");
         }
+        // Not before: those who wait are told to the end.
+        self.changes.abort();
         let node = self.daemon.node();
         node.stop().await;
         let store = node.store().clone();

@@ -7,6 +7,7 @@
 //! - replies leave whole, in the order in which they first produced output;
 //! - while output of a connection is unsent, no further request of it is looked at;
 //! - a listing waits for its client, with two chunks in memory;
+//! - notifications go out between replies, one page of them at a time, and no reply waits for more;
 //! - a command outlives its connection, a listing does not.
 
 mod bind;
@@ -15,7 +16,7 @@ mod hangup;
 mod reply;
 
 pub use bind::{BindError, Bound};
-pub use reply::{ClientGone, Reply, ReplyStream};
+pub use reply::{ClientGone, Feed, Reply, ReplyStream};
 
 use connection::Connection;
 use rpc::error::{Code, RpcError};

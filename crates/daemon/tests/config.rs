@@ -7,8 +7,9 @@
 )]
 
 use sendpay_rpc::value::Amounts;
-use sendpayd::config::{ChainAuth, Config, LogLevel, Network};
+use sendpayd::config::{AutocleanConfig, ChainAuth, Config, LogLevel, Network};
 use std::error::Error;
+use std::time::Duration;
 
 fn load(file: &str, set: &[&str]) -> Result<Config, String> {
     let dir = tempfile::tempdir().unwrap();
@@ -94,6 +95,74 @@ fn set_goes_over_the_file() {
         !format!("{config:?}").contains("q=r"),
         "the password is in the log"
     );
+}
+
+#[test]
+fn autoclean_is_off_until_an_age_is_given_in_seconds_or_with_a_unit() {
+    assert_eq!(load("", &[]).unwrap().autoclean, None);
+    let dir = tempfile::tempdir().unwrap();
+    let set = |text: &[&str]| {
+        let set: Vec<String> = text
+            .iter()
+            .map(|text| format!("autoclean.{text}"))
+            .collect();
+        Config::load(dir.path(), &set).map_err(|error| error.to_string())
+    };
+    for (text, seconds) in [
+        ("7", 7),
+        ("\"7\"", 7),
+        ("7s", 7),
+        ("90m", 5400),
+        ("12h", 43_200),
+        ("30d", 2_592_000),
+        ("52w", 31_449_600),
+    ] {
+        let config = set(&[&format!("failed_after={text}")]).unwrap();
+        let expected = AutocleanConfig {
+            complete_after: None,
+            failed_after: Some(Duration::from_secs(seconds)),
+            cycle: Duration::from_secs(3600),
+            archive: None,
+        };
+        assert_eq!(config.autoclean, Some(expected), "{text}");
+    }
+    let all = [
+        "complete_after=1",
+        "failed_after=2",
+        "cycle=3",
+        "archive=a.jsonl",
+    ];
+    let expected = AutocleanConfig {
+        complete_after: Some(Duration::from_secs(1)),
+        failed_after: Some(Duration::from_secs(2)),
+        cycle: Duration::from_secs(3),
+        archive: Some(dir.path().join("a.jsonl")),
+    };
+    assert_eq!(set(&all).unwrap().autoclean, Some(expected));
+    for text in [
+        "0",
+        "-1",
+        "1.5",
+        "d",
+        "1y",
+        "1 month",
+        "99999999999999999w",
+        "true",
+    ] {
+        let refused = set(&[&format!("failed_after={text}")]).unwrap_err();
+        assert!(refused.starts_with("configuration: "), "{text}: {refused}");
+    }
+    let zero = set(&["complete_after=0"]).unwrap_err();
+    assert_eq!(
+        zero,
+        "configuration: autoclean.complete_after: is no length of time of a second or more, such as \
+         3600, 90m, 12h, 30d or 52w"
+    );
+    for alone in ["cycle=1h", "archive=a"] {
+        let refused = set(&[alone]).unwrap_err();
+        assert!(refused.contains("does nothing without"), "{refused}");
+    }
+    assert!(set(&["nosuch=1"]).unwrap_err().contains("nosuch"));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Who waits for a change of which payment hash. Woken by the writer after the commit only.
+//! Who waits for a change of which payment hash, or of any. Woken by the writer after the commit
+//! only.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -13,7 +14,8 @@ use crate::PaymentHash;
 #[derive(Default)]
 struct Waiting {
     next_key: u64,
-    by_hash: HashMap<PaymentHash, HashMap<u64, oneshot::Sender<()>>>,
+    /// By what they wait for; under `None`, those who wait for any change.
+    by_hash: HashMap<Option<PaymentHash>, HashMap<u64, oneshot::Sender<()>>>,
 }
 
 /// All waiters of one kind of change.
@@ -28,7 +30,8 @@ impl Registry {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn wait_for(self: &Arc<Self>, hash: PaymentHash) -> Waiter {
+    /// Waits for a change of this hash, or of any.
+    pub(crate) fn wait_for(self: &Arc<Self>, hash: Option<PaymentHash>) -> Waiter {
         let (sender, receiver) = oneshot::channel();
         let mut waiting = self.lock();
         let key = waiting.next_key;
@@ -43,10 +46,13 @@ impl Registry {
         }
     }
 
-    /// Wakes all who wait for `hash`. For the writer, after the commit.
+    /// Wakes all who wait for `hash`, or for any. For the writer, after the commit.
     pub(crate) fn wake(&self, hash: &PaymentHash) {
-        let woken = self.lock().by_hash.remove(hash);
-        for sender in woken.into_iter().flatten().map(|(_, sender)| sender) {
+        let mut waiting = self.lock();
+        let woken = [Some(*hash), None].map(|wanted| waiting.by_hash.remove(&wanted));
+        drop(waiting);
+        let woken = woken.into_iter().flatten().flatten();
+        for sender in woken.map(|(_, sender)| sender) {
             // One who has just stopped waiting needs no word.
             let _ = sender.send(());
         }
@@ -62,7 +68,7 @@ impl Registry {
 #[must_use = "a waiter does nothing unless awaited"]
 pub struct Waiter {
     registry: Arc<Registry>,
-    hash: PaymentHash,
+    hash: Option<PaymentHash>,
     key: u64,
     receiver: oneshot::Receiver<()>,
 }
@@ -95,9 +101,9 @@ mod tests {
     #[test]
     fn all_who_wait_for_a_hash_are_woken_and_no_others() {
         let registry = Arc::new(Registry::default());
-        let one = registry.wait_for(PaymentHash([1; 32]));
-        let same = registry.wait_for(PaymentHash([1; 32]));
-        let other = registry.wait_for(PaymentHash([2; 32]));
+        let one = registry.wait_for(Some(PaymentHash([1; 32])));
+        let same = registry.wait_for(Some(PaymentHash([1; 32])));
+        let other = registry.wait_for(Some(PaymentHash([2; 32])));
         registry.wake(&PaymentHash([1; 32]));
         block_on(one);
         block_on(same);
@@ -107,10 +113,23 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_any_change_is_woken_by_each() {
+        let registry = Arc::new(Registry::default());
+        let other = registry.wait_for(Some(PaymentHash([9; 32])));
+        for hash in [[1; 32], [2; 32]] {
+            let any = registry.wait_for(None);
+            registry.wake(&PaymentHash(hash));
+            block_on(any);
+        }
+        assert_eq!(registry.count(), 1);
+        drop(other);
+    }
+
+    #[test]
     fn one_who_stops_waiting_leaves_nothing_behind() {
         let registry = Arc::new(Registry::default());
-        let stays = registry.wait_for(PaymentHash([1; 32]));
-        drop(registry.wait_for(PaymentHash([1; 32])));
+        let stays = registry.wait_for(Some(PaymentHash([1; 32])));
+        drop(registry.wait_for(Some(PaymentHash([1; 32]))));
         assert_eq!(registry.count(), 1);
         registry.wake(&PaymentHash([1; 32]));
         block_on(stays);

@@ -109,7 +109,11 @@ fn delete(
 }
 
 /// Writes the log of the deletion first: the schema lets no record go without (L5, L7).
-fn bury(connection: &Connection, created_index: i64, now_ms: u64) -> Result<(), rusqlite::Error> {
+pub(crate) fn bury(
+    connection: &Connection,
+    created_index: i64,
+    now_ms: u64,
+) -> Result<(), rusqlite::Error> {
     let numbers = next_deleted(connection)?;
     connection
         .prepare_cached(

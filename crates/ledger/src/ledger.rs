@@ -58,12 +58,22 @@ impl Ledger {
     /// The number of waiters has no limit of its own: each belongs to one request, and the
     /// caller limits those.
     pub fn changed(&self, hash: PaymentHash) -> Waiter {
-        self.payments_changed.wait_for(hash)
+        self.payments_changed.wait_for(Some(hash))
     }
 
     /// Resolves at the next commit that changes the invoice of this hash; else as
     /// [`Ledger::changed`].
     pub fn invoice_changed(&self, hash: PaymentHash) -> Waiter {
-        self.invoices_changed.wait_for(hash)
+        self.invoices_changed.wait_for(Some(hash))
+    }
+
+    /// Resolves at the next commit that changes any record; else as [`Ledger::changed`].
+    pub fn any_changed(&self) -> Waiter {
+        self.payments_changed.wait_for(None)
+    }
+
+    /// Resolves at the next commit that changes any invoice; else as [`Ledger::changed`].
+    pub fn any_invoice_changed(&self) -> Waiter {
+        self.invoices_changed.wait_for(None)
     }
 }

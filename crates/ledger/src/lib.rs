@@ -27,9 +27,11 @@ mod delete;
 mod filter;
 #[cfg(test)]
 mod filtering;
+mod follow;
 mod groups;
 mod identifier;
 mod import;
+mod indexed;
 mod invoice;
 mod invoice_book;
 mod ledger;
@@ -41,6 +43,7 @@ mod plan;
 mod position;
 mod read;
 mod repeat;
+mod retire;
 mod route;
 mod row;
 mod schema;
@@ -56,11 +59,13 @@ pub use changed::Waiter;
 pub use cln::{ClnInvoice, ClnPayment};
 pub use delete::DeleteError;
 pub use filter::{Direction, Filter, Order, Span};
+pub use follow::{Change, ChangeKind};
 pub use groups::Group;
 pub use identifier::{NodeId, NotHex, PaymentHash, PaymentId, Preimage, payment_id};
 pub use import::{
     ImportBatch, ImportError, Imported, ImportedEnd, ImportedInvoice, ImportedPayment, ImportedUpTo,
 };
+pub use indexed::{Index, Indexed};
 pub use invoice::{
     AddInvoiceError, CancelError, Cancelled, Hold, HoldError, Invoice, InvoiceFilter, InvoiceKey,
     InvoiceState, NewInvoice, Paid, PaidError,
@@ -70,6 +75,7 @@ pub use payment::{Failure, GROUPID_MAX, NewPayment, NotAStatus, Payment, Status,
 pub use position::Cursor;
 pub use read::{Counters, ReadError, Sum, Totals, Warning};
 pub use repeat::BeginError;
+pub use retire::{Aged, AgedPage, RETIRED_A_COMMIT_MAX, RetireError};
 pub use route::{Hop, ROUTE_HOPS_MAX, RouteError};
 pub use self_pay::SelfPayError;
 pub use sendpay_store::{Closed, OpenError, Store, Ticket};

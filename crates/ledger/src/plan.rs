@@ -4,12 +4,15 @@
 
 use rusqlite::Connection;
 
+use crate::follow::changes_statement;
 use crate::groups::heads_statement;
+use crate::indexed::first_statement;
 use crate::page::page_statement;
 use crate::position::{Began, Phase, Position};
+use crate::retire::aged_statement;
 use crate::schema::LEDGER_1;
 use crate::walk::{self, Kind};
-use crate::{Direction, Filter, NodeId, PaymentHash, Span, Status};
+use crate::{Aged, Direction, Filter, NodeId, PaymentHash, Span, Status};
 
 fn empty() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
@@ -360,6 +363,53 @@ fn of_several_indexes_the_most_selective_is_walked() {
         ..filter
     };
     assert_eq!(chosen(&label, UPDATED), BY_UPDATE);
+}
+
+#[test]
+fn the_change_feed_merges_three_indexes_and_sorts_nothing() {
+    let found = plan(&empty(), &changes_statement());
+    for walked in [
+        "SEARCH payment USING INDEX sqlite_autoindex_payment_1 (created_change>?)",
+        "SEARCH payment USING INDEX payment_settled (settled_change>?)",
+        "SEARCH deleted USING INTEGER PRIMARY KEY (rowid>?)",
+    ] {
+        assert!(found.contains(walked), "{walked}: {found}");
+    }
+    assert!(
+        !found.contains("TEMP") && !found.contains("SCAN"),
+        "{found}"
+    );
+}
+
+#[test]
+fn the_first_at_or_after_an_index_is_found_by_it() {
+    for (table, index) in [
+        ("payment", "created_index"),
+        ("payment", "updated_index"),
+        ("deleted", "created_index"),
+        ("deleted", "deleted_index"),
+    ] {
+        let found = plan(&empty(), &first_statement(table, "*", index));
+        let searches = found.starts_with("SEARCH") && !found.contains("TEMP");
+        assert!(searches, "{table} {index}: {found}");
+    }
+}
+
+#[test]
+fn old_records_are_walked_in_the_order_of_their_settlement() {
+    let (some, none) = (Some(1), None);
+    for (complete_before_ms, failed_before_ms, index) in [
+        (some, some, "payment_updated"),
+        (some, none, "payment_updated"),
+        (none, some, "payment_failed_updated"),
+    ] {
+        let aged = Aged {
+            complete_before_ms,
+            failed_before_ms,
+        };
+        let expected = format!("SEARCH payment USING INDEX {index} (updated_index>?)");
+        assert_eq!(plan(&empty(), &aged_statement(&aged)), expected);
+    }
 }
 
 #[test]

@@ -4,7 +4,10 @@
 //! A result can be taken whole ([`Client::call`]) or as the bytes come ([`Client::call_streaming`]),
 //! so that a listing of any size passes through in constant memory.
 
+mod changes;
 mod envelope;
+
+pub use changes::Changes;
 
 use crate::error::RpcError;
 use crate::method::Method;

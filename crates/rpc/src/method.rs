@@ -9,6 +9,7 @@ pub mod connect;
 pub mod countsendpays;
 pub mod decode;
 pub mod delpay;
+pub mod followsendpays;
 pub mod fundchannel;
 pub mod getinfo;
 pub mod getroute;
@@ -28,6 +29,7 @@ pub mod pay;
 pub mod sendpay;
 pub mod settleimported;
 pub mod stop;
+pub mod wait;
 pub mod waitsendpay;
 
 use crate::error::{Code, RpcError};
@@ -125,6 +127,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<countsendpays::CountSendPays>(),
     Entry::of::<decode::Decode>(),
     Entry::of::<delpay::DelPay>(),
+    Entry::of::<followsendpays::FollowSendPays>(),
     Entry::of::<fundchannel::FundChannel>(),
     Entry::of::<getinfo::GetInfo>(),
     Entry::of::<getroute::GetRoute>(),
@@ -143,6 +146,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<sendpay::SendPay>(),
     Entry::of::<settleimported::SettleImported>(),
     Entry::of::<stop::Stop>(),
+    Entry::of::<wait::Wait>(),
     Entry::of::<waitsendpay::WaitSendPay>(),
 ];
 

@@ -16,7 +16,10 @@ pub use amount::{
     SatOrAll, SumMsat,
 };
 pub use bytes::{Hash32, HexBytes, NodeId, Secret};
-pub use choice::{AddressType, DeletableStatus, ListIndex, ListOrder, PaymentStatus};
+pub use choice::{
+    AddressType, ChangeKind, DeletableStatus, IndexName, ListIndex, ListOrder, PaymentStatus,
+    Subsystem,
+};
 pub use integer::{FailureCode, NUMBER63_MAX, Number63};
 pub use route::{Exclude, Excludes, RouteHop, RouteHops};
 pub use scid::{Scid, ScidDir};

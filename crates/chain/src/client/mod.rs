@@ -121,6 +121,8 @@ pub struct ChainState {
     pub headers: u32,
     /// It is still downloading old blocks.
     pub initial_block_download: bool,
+    /// The median time of the last eleven blocks, in seconds since 1970, if it is told.
+    pub median_time: Option<u64>,
 }
 
 /// bitcoind's number for a server that is still starting.
@@ -244,6 +246,7 @@ impl ChainClient {
                     .get("initialblockdownload")
                     .and_then(Value::as_bool)
                     .unwrap_or(false),
+                median_time: info.get("mediantime").and_then(Value::as_u64),
             }),
             _ => Err(CallError::malformed(method, "no best block")),
         }

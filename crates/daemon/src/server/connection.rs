@@ -175,6 +175,10 @@ async fn write_replies(
         match outgoing.content {
             Content::Whole(bytes) => writing.write_all(&bytes).await?,
             Content::Stream(chunks) => write_stream(&mut writing, chunks).await?,
+            Content::Notifications(bytes) => {
+                writing.write_all(&bytes).await?;
+                continue;
+            }
         }
         unsent.send_modify(|unsent| *unsent -= 1);
     }

@@ -5,7 +5,9 @@ use rpc::Id;
 use rpc::error::{Code, RpcError};
 use sendpay_rpc as rpc;
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 /// The client has closed the connection: nobody reads this reply any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +31,8 @@ pub(super) struct Outgoing {
 pub(super) enum Content {
     Whole(Vec<u8>),
     Stream(mpsc::Receiver<Chunk>),
+    /// Notifications: no reply, so nothing waits until they are written.
+    Notifications(Vec<u8>),
 }
 
 /// The way to the writer of a connection.
@@ -37,6 +41,8 @@ pub(super) struct Outbox {
     queue: mpsc::Sender<Outgoing>,
     /// How many replies are queued or being written.
     unsent: watch::Sender<usize>,
+    /// Whether the connection has a feed.
+    fed: Arc<AtomicBool>,
 }
 
 impl Outbox {
@@ -50,16 +56,19 @@ impl Outbox {
             Outbox {
                 queue,
                 unsent: unsent.clone(),
+                fed: Arc::default(),
             },
             queued,
             unsent,
         )
     }
 
-    /// Queues a reply. There is always room: each reply holds a slot, and there are as many slots
-    /// as places.
+    /// Queues a reply, or notifications. There is always room: each reply holds a slot, a feed holds
+    /// one for what it has queued, and there are as many slots as places.
     pub(super) fn send(&self, content: Content, slot: Option<OwnedSemaphorePermit>) {
-        self.unsent.send_modify(|unsent| *unsent += 1);
+        if !matches!(content, Content::Notifications(_)) {
+            self.unsent.send_modify(|unsent| *unsent += 1);
+        }
         if self
             .queue
             .try_send(Outgoing {
@@ -147,6 +156,28 @@ impl Reply {
         }
     }
 
+    /// Answers with a result after which notifications follow, as long as the connection lasts.
+    ///
+    /// # Errors
+    /// If the connection has such a feed already: then nothing is answered yet.
+    pub fn feed(mut self, result: &impl Serialize) -> Result<Feed, Reply> {
+        if self.outbox.fed.swap(true, Ordering::Relaxed) {
+            return Err(self);
+        }
+        let turns = Arc::new(Semaphore::new(1));
+        let feed = Feed {
+            outbox: self.outbox.clone(),
+            phase: self.phase.clone(),
+            // The feed keeps the place of the request, for what it queues; the reply takes the
+            // first turn in it.
+            _slot: self.slot.take(),
+            turns: Arc::clone(&turns),
+        };
+        self.slot = turns.try_acquire_owned().ok();
+        self.result(result);
+        Ok(feed)
+    }
+
     /// Waits until the daemon is told to stop, for commands that only wait: they answer then, and
     /// do not use up the grace of those that have work to finish.
     pub async fn stopping(&self) {
@@ -232,5 +263,54 @@ impl ReplyStream {
         self.buffer.extend_from_slice(rpc::reply::END);
         self.flush().await?;
         self.chunks.send(Chunk::End).await.map_err(|_| ClientGone)
+    }
+}
+
+/// Notifications to one connection, as fast as the client reads. They go out between replies, never
+/// inside one, and replies need not wait for more than those that are being written.
+pub struct Feed {
+    outbox: Outbox,
+    phase: watch::Receiver<Phase>,
+    _slot: Option<OwnedSemaphorePermit>,
+    /// One, which is given back when what was queued before is written.
+    turns: Arc<Semaphore>,
+}
+
+impl Feed {
+    /// Queues whole notifications, once those before are written.
+    ///
+    /// # Errors
+    /// If the client has gone, or the daemon is told to stop: no more need be made.
+    pub async fn write(&mut self, notifications: Vec<u8>) -> Result<(), ClientGone> {
+        let turn = self.turn().await?;
+        self.outbox
+            .send(Content::Notifications(notifications), Some(turn));
+        Ok(())
+    }
+
+    /// Closes the connection after what was written, since there should be more and is not.
+    pub async fn cut_off(self) {
+        if let Ok(turn) = self.turn().await {
+            // A stream without an end: the writer takes it for what it is.
+            let (_, cut) = mpsc::channel(1);
+            self.outbox.send(Content::Stream(cut), Some(turn));
+        }
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, ClientGone> {
+        tokio::select! {
+            biased;
+            () = self.ended() => Err(ClientGone),
+            turn = Arc::clone(&self.turns).acquire_owned() => turn.map_err(|_| ClientGone),
+        }
+    }
+
+    /// Waits until the client has gone, or the daemon is told to stop: then the feed ends.
+    pub async fn ended(&self) {
+        let mut phase = self.phase.clone();
+        tokio::select! {
+            () = self.outbox.queue.closed() => {}
+            () = reached(&mut phase, Phase::Stopping) => {}
+        }
     }
 }

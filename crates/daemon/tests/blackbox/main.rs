@@ -8,12 +8,14 @@
 // The harness is shared with the benches; neither uses all of it.
 #![allow(missing_docs, unreachable_pub, dead_code)]
 
+mod autoclean;
 mod bad_input;
 mod clients;
 #[path = "../../../import/tests/import/fixture.rs"]
 mod cln;
 mod crash;
 mod failures;
+mod follows;
 mod harness;
 mod holds;
 mod imports;

@@ -6,9 +6,11 @@
     clippy::panic
 )]
 
+mod follow;
 mod imports;
 mod invoices;
 mod paging;
 mod promises;
 mod repeat;
+mod retire;
 mod scene;

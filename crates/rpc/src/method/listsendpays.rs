@@ -19,8 +19,8 @@ params! {
     ///
     /// A status changes once, from *pending* to *complete* or to *failed*, and never again. A
     /// record says *complete* only if the preimage is known, and *failed* only if the part can no
-    /// longer be claimed by anyone. In doubt it says *pending*. Nothing but *delpay* removes a
-    /// record.
+    /// longer be claimed by anyone. In doubt it says *pending*. Nothing removes a record but
+    /// *delpay*, and *autoclean* if it is configured.
     ///
     /// All filters given must hold. A range includes both ends, and one end of it can be left out;
     /// its ends the wrong way round are an error. What has not got a field is not in a range of it.

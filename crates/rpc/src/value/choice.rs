@@ -99,6 +99,40 @@ words! {
 }
 
 words! {
+    /// What *wait* can wait for changes of.
+    pub enum Subsystem ("^(invoices|sendpays)$", "unknown subsystem") {
+        /// What *listinvoices* shows.
+        Invoices = "invoices",
+        /// What *listsendpays* shows.
+        Sendpays = "sendpays",
+    }
+}
+
+words! {
+    /// The numbers that *wait* can wait for.
+    pub enum IndexName ("^(created|updated|deleted)$", "unknown index") {
+        /// One more for each that is created.
+        Created = "created",
+        /// One more for each that is changed.
+        Updated = "updated",
+        /// One more for each that is deleted.
+        Deleted = "deleted",
+    }
+}
+
+words! {
+    /// What happened to a record.
+    pub enum ChangeKind ("^(created|updated|deleted)$", "should be a kind of change") {
+        /// It was made.
+        Created = "created",
+        /// It completed or failed.
+        Updated = "updated",
+        /// It was removed.
+        Deleted = "deleted",
+    }
+}
+
+words! {
     /// A kind of on-chain address.
     pub enum AddressType ("^(bech32|p2tr|all)$", "should be 'bech32', 'p2tr' or 'all'") {
         /// A version 0 witness address (BIP 173).
