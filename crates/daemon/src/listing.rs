@@ -1,11 +1,12 @@
 //! Results of any length, written as they are read: one read of the ledger for each page, nothing
-//! held while the client is slow (L6).
+//! held but one page in wait while the client is slow (L6).
 
 use std::io::Write;
 
 use sendpay_ledger::{Cursor, ReadError};
 use sendpay_rpc::{Code, RpcError};
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 
 use crate::error;
 use crate::server::Reply;
@@ -15,6 +16,15 @@ const ROWS_A_PAGE: usize = 256;
 
 /// How many rows the client wants at most.
 pub(crate) struct Limit(pub(crate) Option<u32>);
+
+/// Where the first page is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum First {
+    /// On a thread that may block.
+    Apart,
+    /// At once: a look-up by name takes less time than to hand it over.
+    Here,
+}
 
 /// Where a page's rows are written.
 pub(crate) struct Rows<'a> {
@@ -48,8 +58,13 @@ struct Page<R> {
 }
 
 /// Answers with `{"<member>":[...]}`, a page at a time.
-pub(crate) async fn stream<R>(reply: Reply, member: &'static str, limit: Limit, read: R)
-where
+pub(crate) async fn stream<R>(
+    reply: Reply,
+    member: &'static str,
+    limit: Limit,
+    first: First,
+    read: R,
+) where
     R: FnMut(Option<Cursor>, usize, &mut Rows<'_>) -> Result<Option<Cursor>, ReadError>
         + Send
         + 'static,
@@ -60,7 +75,11 @@ where
     let mut start = Vec::new();
     // Writing to memory cannot fail.
     drop(write!(start, "{{\"{member}\":["));
-    let first = page(read, None, left.min(ROWS_A_PAGE), false).await;
+    let work = page(read, None, left.min(ROWS_A_PAGE), false);
+    let first = match first {
+        First::Here => Some(work()),
+        First::Apart => spawn_blocking(work).await.ok(),
+    };
     let mut current = match first {
         Some(Page {
             next: Err(error), ..
@@ -74,18 +93,28 @@ where
     }
     loop {
         left = left.saturating_sub(current.rows);
+        // The next page is read while this one is written; it is the only one that waits.
+        let upcoming = match current.next {
+            Ok(Some(next)) if left > 0 => {
+                let rows_max = left.min(ROWS_A_PAGE);
+                Some(spawn_blocking(page(
+                    current.read,
+                    Some(next),
+                    rows_max,
+                    current.any,
+                )))
+            }
+            _ => None,
+        };
         // A client that has gone needs no more.
         if out.write(&current.json).await.is_err() {
             return;
         }
-        let Ok(Some(next)) = current.next else { break };
-        if left == 0 {
-            break;
-        }
-        match page(current.read, Some(next), left.min(ROWS_A_PAGE), current.any).await {
+        let Some(upcoming) = upcoming else { break };
+        match upcoming.await {
             // Dropping the stream closes the connection: half a listing is not an answer.
-            None | Some(Page { next: Err(_), .. }) => return,
-            Some(page) => current = page,
+            Err(_) | Ok(Page { next: Err(_), .. }) => return,
+            Ok(page) => current = page,
         }
     }
     // Gone at the last moment: nobody is left to tell.
@@ -94,14 +123,19 @@ where
     }
 }
 
-/// Reads one page on a thread that may block.
-async fn page<R>(mut read: R, after: Option<Cursor>, rows_max: usize, any: bool) -> Option<Page<R>>
+/// The reading of one page, which may block.
+fn page<R>(
+    mut read: R,
+    after: Option<Cursor>,
+    rows_max: usize,
+    any: bool,
+) -> impl FnOnce() -> Page<R> + Send + 'static
 where
     R: FnMut(Option<Cursor>, usize, &mut Rows<'_>) -> Result<Option<Cursor>, ReadError>
         + Send
         + 'static,
 {
-    let work = move || {
+    move || {
         let (mut json, mut any) = (Vec::new(), any);
         let mut rows = Rows {
             json: &mut json,
@@ -126,6 +160,5 @@ where
             rows: count,
             next,
         }
-    };
-    tokio::task::spawn_blocking(work).await.ok()
+    }
 }

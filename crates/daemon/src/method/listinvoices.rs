@@ -9,7 +9,7 @@ use sendpay_rpc::value::ListIndex;
 
 use crate::convert::{self, from_hash};
 use crate::daemon::{Daemon, unix_millis};
-use crate::listing::{self, Limit};
+use crate::listing::{self, First, Limit};
 use crate::server::Reply;
 
 pub(super) async fn run(daemon: &Arc<Daemon>, params: ListInvoices, reply: Reply) {
@@ -30,7 +30,7 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: ListInvoices, reply: Reply
             out.push(&convert::invoice(invoice, now));
         })
     };
-    listing::stream(reply, "invoices", Limit(limit), read).await;
+    listing::stream(reply, "invoices", Limit(limit), First::Apart, read).await;
 }
 
 fn filter(daemon: &Daemon, params: &ListInvoices) -> Result<InvoiceFilter, RpcError> {

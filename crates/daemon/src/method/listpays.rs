@@ -7,7 +7,7 @@ use sendpay_rpc::method::listpays::ListPays;
 use super::selection::{Selection, selection};
 use crate::convert;
 use crate::daemon::Daemon;
-use crate::listing::{self, Limit};
+use crate::listing::{self, First, Limit};
 use crate::server::Reply;
 
 pub(super) async fn run(daemon: &Arc<Daemon>, params: ListPays, reply: Reply) {
@@ -27,5 +27,5 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: ListPays, reply: Reply) {
             out.push(&shown);
         })
     };
-    listing::stream(reply, "pays", Limit(params.limit), read).await;
+    listing::stream(reply, "pays", Limit(params.limit), First::Apart, read).await;
 }
