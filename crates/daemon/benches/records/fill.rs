@@ -275,12 +275,14 @@ impl<'a> Filling<'a> {
             eprintln!("  {created}");
         }
         let new = &part.new;
+        // The first of a payment's rows, as the ledger makes them.
+        let bolt11 = new.bolt11.as_deref().map(|bolt11| self.invoice(bolt11));
         Rows {
             created,
             created_change: created + self.updated,
             destination: new.destination.map(|node| self.node(node)),
             label: new.label.as_deref().map(|text| self.text(text, false)),
-            bolt11: new.bolt11.as_deref().map(|text| self.text(text, false)),
+            bolt11,
             description: new.description.as_deref().map(|text| self.text(text, true)),
             ..Rows::default()
         }
@@ -350,6 +352,16 @@ impl<'a> Filling<'a> {
         *nodes
             .entry(node)
             .or_insert_with(|| insert_node.insert([node.as_bytes()]).unwrap())
+    }
+
+    /// Invoices are not indexed by their content.
+    fn invoice(&mut self, bolt11: &str) -> i64 {
+        if let Some(row) = self.texts.get(bolt11) {
+            return *row;
+        }
+        let row = self.insert_text.insert((None::<i64>, bolt11)).unwrap();
+        self.texts.insert(bolt11.to_owned(), row);
+        row
     }
 
     fn text(&mut self, body: &str, lasts: bool) -> i64 {
