@@ -190,7 +190,7 @@ fn find(
     id: &PaymentId,
     payment_hash: &PaymentHash,
 ) -> Result<Option<Found>, ReadError> {
-    // No ORDER BY: with one, SQLite parses the statement again for each event.
+    // In no order: the id says which of them it is.
     let live = "SELECT created_index, groupid, partid, status, payment_hash FROM payment
         WHERE payment_hash = ?1 AND origin = 0";
     let deleted = "SELECT created_index, groupid, partid, status, payment_hash FROM deleted
