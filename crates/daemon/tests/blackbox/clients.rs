@@ -425,3 +425,67 @@ fn a_stop_is_quick_and_tells_those_who_wait_and_the_payment_goes_on_after_it() {
     pair.bob.call("holdinvoicesettle", preimage);
     assert_eq!(wait_complete(&pair.alice, &invoice)["status"], "complete");
 }
+
+/// What Core Lightning's `lightning-cli` reads its first reply into.
+const CLI_FIRST_REPLY_MAX: usize = 100;
+
+/// Sends bytes as they are, and reads until the reply's end.
+fn replay(stream: &mut UnixStream, request: &str) -> Vec<u8> {
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    while !bytes.ends_with(b"\n\n") {
+        let read = stream.read(&mut chunk).unwrap();
+        assert!(read > 0, "no answer, and the end");
+        bytes.extend_from_slice(&chunk[..read]);
+    }
+    bytes
+}
+
+#[test]
+fn the_bytes_of_lightning_cli_get_what_it_reads() {
+    let pair = Pair::start();
+    let invoice = pair.bob.invoice("one", AMOUNT_MSAT);
+    pair.sendpay(&invoice, AMOUNT_MSAT);
+    let record = wait_complete(&pair.alice, &invoice);
+    let bolt11 = invoice["bolt11"].as_str().unwrap();
+    for (method, params, expected) in [
+        ("listsendpays", String::new(), Some(json!([record]))),
+        (
+            "listsendpays",
+            format!("\"{bolt11}\""),
+            Some(json!([record])),
+        ),
+        (
+            "listsendpays",
+            "null, null, \"failed\"".to_owned(),
+            Some(json!([])),
+        ),
+        ("listsendpays", "\"lnbc\"".to_owned(), None),
+    ] {
+        let mut stream = UnixStream::connect(pair.alice.socket()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // It enables notifications first, and gives up on a reply that does not fit.
+        let first = replay(
+            &mut stream,
+            "{ \"jsonrpc\" : \"2.0\", \"method\" : \"notifications\", \
+             \"id\" : \"cli:notifications#1234\", \"params\" :{\"enable\":true} }",
+        );
+        assert!(first.len() <= CLI_FIRST_REPLY_MAX, "{}", first.len());
+        let first: Value = serde_json::from_slice(&first).unwrap();
+        assert_eq!(first["id"], "cli:notifications#1234");
+        let reply = replay(
+            &mut stream,
+            &format!(
+                "{{ \"jsonrpc\" : \"2.0\", \"method\" : \"{method}\", \
+                 \"id\" : \"cli:{method}#1234\", \"params\" :[ {params} ] }}"
+            ),
+        );
+        let reply: Value = serde_json::from_slice(&reply).unwrap();
+        assert_eq!(reply["id"], format!("cli:{method}#1234"));
+        match expected {
+            Some(expected) => assert_eq!(reply["result"]["payments"], expected),
+            None => assert_eq!(reply["error"]["code"], -32602, "{reply}"),
+        }
+    }
+}
