@@ -8,6 +8,8 @@ use bitcoin::Network;
 use bitcoin::secp256k1::PublicKey;
 use sendpay_node::Node;
 use sendpay_rpc::frame::Request;
+use sendpay_rpc::method::Method;
+use sendpay_rpc::method::notifications::Notifications;
 use sendpay_rpc::value::{Amounts, NodeId};
 use tokio::sync::watch;
 
@@ -95,8 +97,12 @@ impl Daemon {
 pub struct Methods(pub Arc<Daemon>);
 
 impl Dispatch for Methods {
-    async fn dispatch(&self, request: Request, reply: Reply, _: ConnectionInfo) {
-        method::dispatch(&self.0, request, reply).await;
+    fn is_before_all(&self, request: &Request) -> bool {
+        request.method == Notifications::NAME
+    }
+
+    async fn dispatch(&self, request: Request, reply: Reply, connection: ConnectionInfo) {
+        method::dispatch(&self.0, request, reply, &connection).await;
     }
 }
 

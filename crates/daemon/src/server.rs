@@ -16,7 +16,7 @@ mod hangup;
 mod reply;
 
 pub use bind::{BindError, Bound};
-pub use reply::{ClientGone, Feed, Reply, ReplyStream};
+pub use reply::{ClientGone, Feed, Notifier, Reply, ReplyStream};
 
 use connection::Connection;
 use rpc::error::{Code, RpcError};
@@ -68,6 +68,13 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// What answers requests.
 pub trait Dispatch: Send + Sync + 'static {
+    /// Whether later requests of the connection are looked at only when this one is answered,
+    /// because it changes what becomes of them.
+    fn is_before_all(&self, request: &Request) -> bool {
+        let _ = request;
+        false
+    }
+
     /// Answers one request. Each call runs in a task of its own. A reply that is dropped
     /// unanswered becomes an internal error (-32603).
     fn dispatch(
@@ -99,7 +106,7 @@ impl ConnectionInfo {
         self.number
     }
 
-    /// Turns notifications on or off for this connection.
+    /// Turns notifications on or off for the later requests of this connection.
     pub fn enable_notifications(&self, enable: bool) {
         self.notifications.store(enable, Ordering::Relaxed);
     }

@@ -4,6 +4,7 @@
 //! any size, as an envelope ([`begin_result`], [`END`]) around a result that the caller writes.
 
 use crate::error::RpcError;
+use crate::filter::{Filter, Filtering};
 use crate::id::Id;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -21,6 +22,22 @@ pub const END: &[u8] = b"}\n\n";
 pub fn result(id: &Id, result: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = begin_result(id);
     serde_json::to_writer(&mut bytes, result)?;
+    bytes.extend_from_slice(END);
+    Ok(bytes)
+}
+
+/// A reply with what a filter leaves of a result.
+///
+/// # Errors
+/// If the result cannot be written as JSON.
+pub fn filtered_result(
+    id: &Id,
+    result: &impl Serialize,
+    filter: Filter,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let whole = serde_json::to_vec(result)?;
+    let mut bytes = begin_result(id);
+    Filtering::new(filter).feed(&whole, &mut bytes);
     bytes.extend_from_slice(END);
     Ok(bytes)
 }

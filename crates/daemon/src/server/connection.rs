@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 
 /// Why no more requests are read.
 enum ReadEnd {
@@ -115,7 +116,12 @@ impl<D: Dispatch> Connection<D> {
             };
             match decoder.next_frame() {
                 Some(Frame::Request(request)) => {
-                    self.start(request, &outbox, slot);
+                    let alone = self.dispatch.is_before_all(&request);
+                    let task = self.start(request, &outbox, slot);
+                    if alone {
+                        // If it panicked, it was answered all the same.
+                        let _ = task.await;
+                    }
                     continue;
                 }
                 Some(Frame::Refused(refusal)) => match refuse(refusal, &outbox, slot) {
@@ -141,9 +147,15 @@ impl<D: Dispatch> Connection<D> {
     }
 
     /// Starts the task of a request. It goes on when the connection is gone.
-    fn start(&self, request: Request, outbox: &Outbox, slot: OwnedSemaphorePermit) {
+    fn start(
+        &self,
+        request: Request,
+        outbox: &Outbox,
+        slot: OwnedSemaphorePermit,
+    ) -> JoinHandle<()> {
         let phase = self.phase.clone();
-        let reply = Reply::new(request.id.clone(), outbox.clone(), slot, phase);
+        let notified = self.info.notifications_enabled();
+        let reply = Reply::new(request.id.clone(), outbox.clone(), slot, phase, notified);
         let mut abandoning = self.phase.clone();
         let dispatch = Arc::clone(&self.dispatch);
         let info = self.info.clone();
@@ -154,7 +166,7 @@ impl<D: Dispatch> Connection<D> {
                 () = reached(&mut abandoning, Phase::Abandoning) => {}
             }
             drop(alive);
-        });
+        })
     }
 }
 
