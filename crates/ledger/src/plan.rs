@@ -366,11 +366,13 @@ fn of_several_indexes_the_most_selective_is_walked() {
 }
 
 #[test]
-fn the_change_feed_merges_three_indexes_and_sorts_nothing() {
+fn the_change_feed_merges_five_indexes_and_sorts_nothing() {
     let found = plan(&empty(), &changes_statement());
     for walked in [
         "SEARCH payment USING INDEX sqlite_autoindex_payment_1 (created_change>?)",
         "SEARCH payment USING INDEX payment_settled (settled_change>?)",
+        "SEARCH deleted USING INDEX sqlite_autoindex_deleted_3 (created_change>?)",
+        "SEARCH deleted USING INDEX sqlite_autoindex_deleted_4 (settled_change>?)",
         "SEARCH deleted USING INTEGER PRIMARY KEY (rowid>?)",
     ] {
         assert!(found.contains(walked), "{walked}: {found}");

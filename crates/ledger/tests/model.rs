@@ -18,9 +18,9 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use reference::{Answer, Model, Record};
 use sendpay_ledger::{
-    BeginError, Begun, DeleteError, Failure, Filter, Hop, Ledger, Msat, NewPayment, NodeId, Order,
-    Payment, PaymentHash, PaymentId, Preimage, SettleError, Settled, Status, Store, Warning,
-    payment_id,
+    BeginError, Begun, ChangeKind, DeleteError, Failure, Filter, Hop, Ledger, Msat, NewPayment,
+    NodeId, Order, Payment, PaymentHash, PaymentId, Preimage, SettleError, Settled, Status, Store,
+    Warning, payment_id,
 };
 use tempfile::TempDir;
 
@@ -361,6 +361,28 @@ impl World {
         late.sort_by_key(|(_, index)| *index);
         assert_eq!(warned, late);
         self.check_lookups();
+        self.check_changes();
+    }
+
+    /// L5: the feed tells of every change there ever was, in order, of deleted records too.
+    fn check_changes(&self) {
+        let mut told = Vec::new();
+        let page = 1 + self.model.changes.len() % 7;
+        let mut after = 0;
+        while let Some(last) = self
+            .ledger
+            .changes(after, page, &mut |change| {
+                assert_eq!(change.number, told.len() as u64 + 1);
+                change.payment.invariants().unwrap();
+                let settled = change.kind != ChangeKind::Created;
+                assert_eq!(change.payment.status != Status::Pending, settled);
+                told.push((change.kind, change.payment.created_index));
+            })
+            .unwrap()
+        {
+            after = last;
+        }
+        assert_eq!(told, self.model.changes);
     }
 
     fn check_lookups(&self) {

@@ -94,7 +94,8 @@ CREATE INDEX payment_destination ON payment (destination) WHERE destination IS N
 -- A record of another node is imported once.
 CREATE UNIQUE INDEX payment_origin ON payment (origin, origin_id) WHERE origin <> 0;
 
--- The log of deletions, and what L7 must know of them for good.
+-- The log of deletions, and what L7 must know of them for good; with the numbers of the changes that
+-- came before, so that a follower is told of those too.
 CREATE TABLE deleted (
     change INTEGER PRIMARY KEY,
     deleted_index INTEGER NOT NULL UNIQUE,
@@ -106,7 +107,9 @@ CREATE TABLE deleted (
     status INTEGER NOT NULL CHECK (status IN (1, 2)),
     amount_msat INTEGER NOT NULL,
     amount_sent_msat INTEGER NOT NULL,
+    created_change INTEGER NOT NULL UNIQUE,
     total_msat INTEGER NOT NULL,
+    settled_change INTEGER NOT NULL UNIQUE CHECK (settled_change > created_change),
     destination INTEGER REFERENCES node (id),
     created_at INTEGER NOT NULL,
     completed_at INTEGER NOT NULL,
