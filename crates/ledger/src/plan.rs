@@ -384,6 +384,16 @@ fn the_change_feed_merges_five_indexes_and_sorts_nothing() {
 }
 
 #[test]
+fn the_sums_by_status_look_at_no_settled_record() {
+    let found = plan(&empty(), crate::read::TOTALS);
+    assert!(
+        found.contains("SEARCH payment USING INDEX payment_pending (status=?)")
+            && found.matches("payment").count() == 2,
+        "{found}"
+    );
+}
+
+#[test]
 fn the_first_at_or_after_an_index_is_found_by_it() {
     for (table, index) in [
         ("payment", "created_index"),

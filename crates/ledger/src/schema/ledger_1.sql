@@ -161,15 +161,15 @@ BEGIN SELECT RAISE(ABORT, 'L7: no payment twice'); END;
 
 -- Sums by status, in units of 10^9 msat (hi) and the rest (lo), so that they cannot overflow.
 CREATE TABLE total (
-    status INTEGER PRIMARY KEY CHECK (status BETWEEN 0 AND 2),
+    status INTEGER PRIMARY KEY CHECK (status IN (1, 2)),
     count INTEGER NOT NULL DEFAULT 0 CHECK (count >= 0),
     amount_hi INTEGER NOT NULL DEFAULT 0 CHECK (amount_hi >= 0),
     amount_lo INTEGER NOT NULL DEFAULT 0 CHECK (amount_lo BETWEEN 0 AND 999999999),
     sent_hi INTEGER NOT NULL DEFAULT 0 CHECK (sent_hi >= 0),
     sent_lo INTEGER NOT NULL DEFAULT 0 CHECK (sent_lo BETWEEN 0 AND 999999999)
 ) STRICT;
-INSERT INTO total (status) VALUES (0), (1), (2);
-CREATE TRIGGER total_after_insert AFTER INSERT ON payment BEGIN
+INSERT INTO total (status) VALUES (1), (2);
+CREATE TRIGGER total_after_insert AFTER INSERT ON payment WHEN NEW.status <> 0 BEGIN
     UPDATE total SET count = count + 1,
         amount_hi = amount_hi + NEW.amount_msat / 1000000000
             + (amount_lo + NEW.amount_msat % 1000000000) / 1000000000,
@@ -179,25 +179,7 @@ CREATE TRIGGER total_after_insert AFTER INSERT ON payment BEGIN
         sent_lo = (sent_lo + NEW.amount_sent_msat % 1000000000) % 1000000000
     WHERE status = NEW.status;
 END;
-CREATE TRIGGER total_after_delete AFTER DELETE ON payment BEGIN
-    UPDATE total SET count = count - 1,
-        amount_hi = amount_hi - OLD.amount_msat / 1000000000
-            - (amount_lo < OLD.amount_msat % 1000000000),
-        amount_lo = (amount_lo + 1000000000 - OLD.amount_msat % 1000000000) % 1000000000,
-        sent_hi = sent_hi - OLD.amount_sent_msat / 1000000000
-            - (sent_lo < OLD.amount_sent_msat % 1000000000),
-        sent_lo = (sent_lo + 1000000000 - OLD.amount_sent_msat % 1000000000) % 1000000000
-    WHERE status = OLD.status;
-END;
-CREATE TRIGGER total_after_settle AFTER UPDATE OF status ON payment BEGIN
-    UPDATE total SET count = count - 1,
-        amount_hi = amount_hi - OLD.amount_msat / 1000000000
-            - (amount_lo < OLD.amount_msat % 1000000000),
-        amount_lo = (amount_lo + 1000000000 - OLD.amount_msat % 1000000000) % 1000000000,
-        sent_hi = sent_hi - OLD.amount_sent_msat / 1000000000
-            - (sent_lo < OLD.amount_sent_msat % 1000000000),
-        sent_lo = (sent_lo + 1000000000 - OLD.amount_sent_msat % 1000000000) % 1000000000
-    WHERE status = OLD.status;
+CREATE TRIGGER total_after_settle AFTER UPDATE OF status ON payment WHEN NEW.status <> 0 BEGIN
     UPDATE total SET count = count + 1,
         amount_hi = amount_hi + NEW.amount_msat / 1000000000
             + (amount_lo + NEW.amount_msat % 1000000000) / 1000000000,
@@ -206,6 +188,16 @@ CREATE TRIGGER total_after_settle AFTER UPDATE OF status ON payment BEGIN
             + (sent_lo + NEW.amount_sent_msat % 1000000000) / 1000000000,
         sent_lo = (sent_lo + NEW.amount_sent_msat % 1000000000) % 1000000000
     WHERE status = NEW.status;
+END;
+CREATE TRIGGER total_after_delete AFTER DELETE ON payment WHEN OLD.status <> 0 BEGIN
+    UPDATE total SET count = count - 1,
+        amount_hi = amount_hi - OLD.amount_msat / 1000000000
+            - (amount_lo < OLD.amount_msat % 1000000000),
+        amount_lo = (amount_lo + 1000000000 - OLD.amount_msat % 1000000000) % 1000000000,
+        sent_hi = sent_hi - OLD.amount_sent_msat / 1000000000
+            - (sent_lo < OLD.amount_sent_msat % 1000000000),
+        sent_lo = (sent_lo + 1000000000 - OLD.amount_sent_msat % 1000000000) % 1000000000
+    WHERE status = OLD.status;
 END;
 
 -- The times in each block of 4096 numbers, by created_index and by updated_index: a range of times
