@@ -216,32 +216,33 @@ impl Wanted<'_> {
         numbers: Numbers,
     ) -> Result<(), rusqlite::Error> {
         let filter = self.filter;
-        let hash = filter.payment_hash.map(|hash| hash.0);
         let rows = i64::try_from(numbers.rows).unwrap_or(i64::MAX);
-        let values: [(&str, Option<i64>); 15] = [
-            (":low", Some(sql(numbers.low))),
-            (":high", Some(sql(numbers.high))),
-            (":as_of", Some(sql(numbers.as_of))),
-            (":rows", Some(rows)),
-            (":groupid", filter.groupid.map(sql)),
-            (":label", self.label),
-            (":destination", self.destination),
-            (":created_from", filter.created_at_ms.from.map(sql)),
-            (":created_to", filter.created_at_ms.to.map(sql)),
-            (":completed_from", filter.completed_at_ms.from.map(sql)),
-            (":completed_to", filter.completed_at_ms.to.map(sql)),
-            (":amount_from", filter.amount_msat.from.map(sql)),
-            (":amount_to", filter.amount_msat.to.map(sql)),
-            (":code", filter.code.map(i64::from)),
-            (":failcode", filter.failcode.map(i64::from)),
-        ];
-        if let Some(place) = statement.parameter_index(":hash")? {
-            statement.raw_bind_parameter(place, hash)?;
-        }
-        for (name, value) in values {
-            if let Some(place) = statement.parameter_index(name)? {
-                statement.raw_bind_parameter(place, value)?;
-            }
+        for place in 1..=statement.parameter_count() {
+            let name = statement.parameter_name(place).unwrap_or_default();
+            let value = match name {
+                ":hash" => {
+                    let hash = filter.payment_hash.map(|hash| hash.0);
+                    statement.raw_bind_parameter(place, hash)?;
+                    continue;
+                }
+                ":low" => Some(sql(numbers.low)),
+                ":high" => Some(sql(numbers.high)),
+                ":as_of" => Some(sql(numbers.as_of)),
+                ":rows" => Some(rows),
+                ":groupid" => filter.groupid.map(sql),
+                ":label" => self.label,
+                ":destination" => self.destination,
+                ":created_from" => filter.created_at_ms.from.map(sql),
+                ":created_to" => filter.created_at_ms.to.map(sql),
+                ":completed_from" => filter.completed_at_ms.from.map(sql),
+                ":completed_to" => filter.completed_at_ms.to.map(sql),
+                ":amount_from" => filter.amount_msat.from.map(sql),
+                ":amount_to" => filter.amount_msat.to.map(sql),
+                ":code" => filter.code.map(i64::from),
+                ":failcode" => filter.failcode.map(i64::from),
+                unknown => return Err(rusqlite::Error::InvalidParameterName(unknown.to_owned())),
+            };
+            statement.raw_bind_parameter(place, value)?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 use crate::count::decode_sum;
 use crate::row::{COLUMNS, DELETED_COLUMNS, find_payment, find_payments};
+use crate::text::find_invoice_row;
 use crate::{Ledger, Payment, PaymentHash, Status, Violation};
 
 /// Most warnings told at once: each is a breach that should never happen, so the first tell all.
@@ -128,6 +129,18 @@ impl Ledger {
                 .prepare_cached("SELECT max(groupid) FROM payment WHERE payment_hash = ?1")?
                 .query_row([payment_hash.as_bytes()], |row| row.get(0))?;
             Ok(groupid.map(i64::cast_unsigned))
+        })
+    }
+
+    /// Whether a record of this hash was begun for this very invoice.
+    pub fn knows_invoice(
+        &self,
+        payment_hash: PaymentHash,
+        bolt11: &str,
+    ) -> Result<bool, ReadError> {
+        self.store.read(|connection| {
+            let row = find_invoice_row(connection, &payment_hash, bolt11)?;
+            Ok(row.is_some())
         })
     }
 

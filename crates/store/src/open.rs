@@ -20,8 +20,9 @@ const STATEMENTS_MAX: usize = 128;
 /// that has split a page.
 const WRITER_CACHE_KIB: u32 = 16 << 10;
 
-/// Page cache of each reader in KiB.
-const READER_CACHE_KIB: u32 = 8 << 10;
+/// Page cache of each reader in KiB: two of them, at work for one listing, are within what it may add
+/// to the memory of the process (16 MB).
+const READER_CACHE_KIB: u32 = 4 << 10;
 
 /// Only its owner reads the file: channel secrets and payments are in it.
 const MODE: u32 = 0o600;
