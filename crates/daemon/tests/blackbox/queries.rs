@@ -51,6 +51,18 @@ fn every_filter_reaches_the_ledger_and_counts_are_those_of_the_records() {
             json!({"index": "updated", "order": "desc", "start": 1}),
             &first,
         ),
+        // Cursors from elsewhere: beyond all there is.
+        (json!({"index": "created", "start": 3}), &vec![]),
+        (json!({"index": "created", "start": u64::MAX}), &vec![]),
+        (
+            json!({"index": "updated", "start": u64::MAX, "limit": 5}),
+            &vec![],
+        ),
+        (
+            json!({"index": "created", "start": u64::MAX, "order": "desc"}),
+            &reversed,
+        ),
+        (json!({"index": "created", "limit": 0}), &vec![]),
         (json!({"destination": pair.bob.id}), &both),
         (json!({"destination": pair.alice.id}), &vec![]),
         (json!({"label": "rent"}), &first),
