@@ -88,10 +88,11 @@ impl Progress {
             message = format!("{message}, {}", left(steps, elapsed));
         }
         if let Some(line) = &self.line {
-            line.set_message(message);
+            // Before the words, which draw the line.
             if let Some(steps) = steps {
                 line.set_position(steps);
             }
+            line.set_message(message);
             line.tick();
         }
     }
