@@ -129,7 +129,8 @@ def test_wait_answers_at_once_for_what_was_and_later_for_what_comes(pair, refuse
         assert details["payment_hash"] == invoice["payment_hash"]
         assert not deleted.done()
         rpc.delpay(invoice["payment_hash"], "complete")
-        assert deleted.result(PATIENCE) == {"subsystem": "sendpays", "deleted": 1}
+        assert deleted.result(PATIENCE)["deleted"] == 1
+    assert rpc.wait("sendpays", "deleted", 0) == {"subsystem": "sendpays", "deleted": 1}
     assert refused(rpc.wait, "forwards", "created", 0)["code"] == -32602
 
 

@@ -57,42 +57,53 @@ pub fn measure(figures: &mut Figures, cache: &Path, made: &Made, generator: &Gen
     assert!(node.terminate().success());
 }
 
-/// Requests of three kinds, and how long each took.
+/// Requests of three kinds.
 struct Asked {
-    kinds: [(&'static str, Vec<Vec<u8>>, Vec<Duration>); 3],
+    kinds: [Kind; 3],
     next: usize,
+}
+
+/// Requests of a kind, and how long each took since the last figures.
+struct Kind {
+    name: &'static str,
+    requests: Vec<Vec<u8>>,
+    times: Vec<Duration>,
 }
 
 impl Asked {
     fn new(generator: &Generator) -> Asked {
         // Those at rest, and those beside the removal.
         let count = 2 * ASKED + TURNS;
+        let kind = |name, requests| Kind {
+            name,
+            requests,
+            times: Vec::new(),
+        };
         Asked {
             kinds: [
-                ("getinfo", requests::same("getinfo", "{}", count), vec![]),
-                (
+                kind("getinfo", requests::same("getinfo", "{}", count)),
+                kind(
                     "refused sendpay",
                     requests::refused_sendpay(generator, count),
-                    vec![],
                 ),
-                ("invoice (one commit)", requests::invoices(count), vec![]),
+                kind("invoice (one commit)", requests::invoices(count)),
             ],
             next: 0,
         }
     }
 
     fn turns(&self) -> usize {
-        self.kinds[0].2.len()
+        self.kinds[0].times.len()
     }
 
     fn ask(&mut self, node: &Node, turns: usize) {
         let mut connection = Connection::open(&node.socket());
         for turn in self.next..self.next + turns {
-            for (name, requests, times) in &mut self.kinds {
-                let reply = connection.ask(&requests[turn]);
+            for kind in &mut self.kinds {
+                let reply = connection.ask(&kind.requests[turn]);
                 let is_refused = reply.error().is_some();
-                assert_eq!(is_refused, *name == "refused sendpay", "{}", reply.head);
-                times.push(reply.whole);
+                assert_eq!(is_refused, kind.name == "refused sendpay", "{}", reply.head);
+                kind.times.push(reply.whole);
             }
         }
         self.next += turns;
@@ -100,13 +111,13 @@ impl Asked {
 
     /// The figures of what was asked since the last ones.
     fn tell(&mut self, figures: &mut Figures, made: &Made, state: &str) {
-        for (name, _, times) in &mut self.kinds {
+        for kind in &mut self.kinds {
             for (part, label) in [(0.5, "median"), (0.99, "p99")] {
-                let name = format!("{name}, {state}, {label}");
-                let time = quantile(times, part).as_secs_f64() * 1e3;
+                let name = format!("{}, {state}, {label}", kind.name);
+                let time = quantile(&mut kind.times, part).as_secs_f64() * 1e3;
                 figures.add(CLEANING, &name, made.records, time);
             }
-            times.clear();
+            kind.times.clear();
         }
     }
 }
