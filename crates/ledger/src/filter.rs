@@ -197,6 +197,24 @@ impl Wanted<'_> {
         chosen(&tests).collect()
     }
 
+    /// What must hold of every part of a group too, and need not be told of a record: no part of a
+    /// sum is above it, and none completed before the first that did. They spare most groups their
+    /// sums.
+    pub(crate) fn every_part_tests(&self) -> Vec<&'static str> {
+        let filter = self.filter;
+        let tests = [
+            (
+                filter.completed_at_ms.from.is_some(),
+                "(status <> 1 OR completed_at >= :completed_from)",
+            ),
+            (
+                filter.amount_msat.to.is_some(),
+                "(status = 2 OR amount_msat <= :amount_to)",
+            ),
+        ];
+        chosen(&tests).collect()
+    }
+
     /// What must hold of the first part of a group, besides.
     pub(crate) fn first_part_tests(&self) -> Vec<&'static str> {
         let created = self.filter.created_at_ms;

@@ -258,7 +258,7 @@ pub(crate) fn tests(
 ) -> Vec<&'static str> {
     let mut tests = match kind {
         Kind::Records => wanted.tests(),
-        Kind::Groups => wanted.group_tests(),
+        Kind::Groups => [wanted.group_tests(), wanted.every_part_tests()].concat(),
     };
     // The pending part of a group is perhaps not its first.
     if kind == Kind::Groups && phase != Phase::Updated && walk != Walk::Pending {

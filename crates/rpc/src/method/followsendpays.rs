@@ -1,6 +1,6 @@
 //! `followsendpays`: every change of every payment, in order, on this connection.
 
-use super::{Category, Example, Method};
+use super::{Category, Example, Followed, Method};
 use crate::error::Code;
 use crate::params;
 use crate::payment::Payment;
@@ -76,11 +76,12 @@ impl Method for FollowSendPays {
         ),
     ];
     const SEE_ALSO: &'static [&'static str] = &["listsendpays", "wait", "waitsendpay", "delpay"];
+    const FOLLOWED_BY: Option<Followed> = Some(Followed::by::<SendpayChanged>(SENDPAY_CHANGED));
     const EXAMPLES: &'static [Example] = &[
         Example {
             params: "0",
-            shows: "From the first change on. `sendpay-cli` shows the answer and leaves; a program \
-                    keeps the connection open and reads on.",
+            shows: "From the first change on. `sendpay-cli` shows each change as it comes, until \
+                    it is stopped; in a pipe *params* of each is a line of JSON.",
         },
         Example {
             params: "from=1200",

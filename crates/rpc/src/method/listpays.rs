@@ -4,7 +4,7 @@ use super::{Category, Example, Method};
 use crate::params;
 use crate::value::{
     EscapedText, FailureCode, Hash32, InvoiceString, ListIndex, ListOrder, Msat, NodeId, Number63,
-    PaymentMsat, PaymentStatus, Secret,
+    PaymentMsat, PaymentStatus, Secret, Subsystem,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -125,6 +125,7 @@ impl Method for ListPays {
     const SUMMARY: &'static str = "show payments and what became of them";
     type Result = ListPaysResult;
     const SEE_ALSO: &'static [&'static str] = &["pay", "listsendpays", "sendpay", "delpay"];
+    const LISTS: Option<Subsystem> = Some(Subsystem::Sendpays);
     const EXAMPLES: &'static [Example] = &[Example {
         params: "status=pending",
         shows: "Payments that are under way.",
