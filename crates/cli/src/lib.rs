@@ -10,6 +10,7 @@ mod columns;
 mod csv;
 mod failure;
 mod flat;
+mod follow;
 mod human;
 mod manual;
 mod options;
@@ -24,11 +25,13 @@ pub use arguments::{ArgumentError, Form, params};
 pub use pretty::Pretty;
 pub use table::render;
 
-use options::{Format, Options, Told};
+use follow::End;
+use options::{Format, Hears, Options};
 use output::{NoSuchForm, Output, OutputError};
-use progress::Progress;
+use progress::{Progress, Way};
 use sendpay_rpc::client::{CallError, Client};
 use sendpay_rpc::elements::ElementError;
+use sendpay_rpc::method::{self, Followed};
 use sendpay_rpc::notification::Level;
 use serde_json::value::RawValue;
 use std::ffi::OsString;
@@ -159,6 +162,10 @@ fn call(
             "Asking sendpayd for its methods (\"sendpay-cli help\"):\n"
         )?;
     }
+    if let Some(followed) = method::find(method).and_then(|entry| entry.followed_by) {
+        let request = (&*params, filter);
+        return follow(options, request, followed, format, out, err);
+    }
     let output = match Output::new(&mut *out, format, method, filter.is_some()) {
         Ok(output) => output,
         Err(NoSuchForm(reason)) => {
@@ -175,20 +182,7 @@ fn call(
         Err(failure) => failure,
     };
     match failure {
-        Failure::Call(CallError::Rpc(error)) => {
-            match format {
-                Format::Table(terminal) => {
-                    failure::explain(err, method, &error, terminal)?;
-                }
-                Format::Csv | Format::JsonLines => {
-                    failure::explain(err, method, &error, Terminal::NONE)?;
-                }
-                Format::Json | Format::Raw | Format::Human | Format::Flat => {
-                    failure::print(out, &error, format)?;
-                }
-            }
-            Ok(EXIT_RPC_ERROR)
-        }
+        Failure::Call(error) => not_answered(options, format, &error, out, err),
         Failure::Output(OutputError::Elements(ElementError::NoList)) => {
             failure::no_such_form(err, method, format, "its result is no list")?;
             Ok(EXIT_USAGE)
@@ -198,12 +192,56 @@ fn call(
             failure::no_answer(err, &error)?;
             Ok(EXIT_NO_CONNECTION)
         }
-        Failure::Call(error) => {
-            failure::no_answer(err, &error)?;
-            failure::what_now(err, &error)?;
+    }
+}
+
+/// Shows what follows the answer of a method, until it ends.
+fn follow(
+    options: &Options,
+    request: (&RawValue, Option<Box<RawValue>>),
+    followed: Followed,
+    format: Format,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<u8> {
+    let method = options.method();
+    let Some(form) = follow::Form::of(format, options.is_format_chosen()) else {
+        failure::no_such_form(err, method, format, "its result is no list")?;
+        return Ok(EXIT_USAGE);
+    };
+    let socket = options.socket();
+    match follow::run(&socket, method, request, followed, form, out)? {
+        End::Closed => {
+            writeln!(err, "sendpay-cli: the daemon closed the connection")?;
             Ok(EXIT_NO_CONNECTION)
         }
+        End::Call(error) => not_answered(options, format, &error, out, err),
     }
+}
+
+/// Tells why there is no result, and gives the exit code.
+fn not_answered(
+    options: &Options,
+    format: Format,
+    error: &CallError,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<u8> {
+    let CallError::Rpc(error) = error else {
+        failure::no_answer(err, error)?;
+        failure::what_now(err, error)?;
+        return Ok(EXIT_NO_CONNECTION);
+    };
+    match format {
+        Format::Table(terminal) => failure::explain(err, options.method(), error, terminal)?,
+        Format::Csv | Format::JsonLines => {
+            failure::explain(err, options.method(), error, Terminal::NONE)?;
+        }
+        Format::Json | Format::Raw | Format::Human | Format::Flat => {
+            failure::print(out, error, format)?;
+        }
+    }
+    Ok(EXIT_RPC_ERROR)
 }
 
 /// Takes the result from the daemon to the output. Gives what is not in the output.
@@ -216,12 +254,14 @@ fn transfer(
     err: &mut dyn Write,
 ) -> io::Result<Result<Option<String>, Failure>> {
     let mut refused = None;
-    let (wants_to_be_told, from) = match options.told() {
-        Told::Nothing => (false, Level::Broken),
-        Told::From(level) => (true, level),
+    let (wants_to_be_told, from) = match options.hears() {
+        Hears::Nothing => (false, Level::Broken),
+        Hears::From(level) => (true, level),
     };
     let mut teller = Teller::new(err, from);
-    let outcome = Client::connect(&options.socket()).and_then(|mut client| {
+    let socket = options.socket();
+    progress.know(|| Way::of(options.method(), params, &socket));
+    let outcome = Client::connect(&socket).and_then(|mut client| {
         if wants_to_be_told {
             // A daemon that tells nothing does what it is asked all the same.
             match client.enable_notifications() {
@@ -235,7 +275,7 @@ fn transfer(
             &params,
             &mut |notification| teller.tell(notification),
             &mut |bytes| {
-                progress.tell(output.records(), output.bytes());
+                progress.tell(output.records(), output.bytes(), bytes);
                 output.write(bytes).map_err(|error| {
                     refused = Some(error);
                     io::ErrorKind::Other.into()

@@ -64,8 +64,8 @@ pub(crate) struct Options {
     filter: Option<String>,
 
     /// Which messages of a command that takes its time are shown, from trace to broken, or none
-    #[arg(short = 'N', long, value_name = "LEVEL", default_value = "info", value_parser = told)]
-    notifications: Told,
+    #[arg(short = 'N', long, value_name = "LEVEL", default_value = "info", value_parser = hears)]
+    notifications: Hears,
 
     /// The method to call [default: help]
     #[arg(value_name = "METHOD")]
@@ -95,17 +95,17 @@ enum FormatName {
 
 /// Which messages are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Hears {
     /// None, and none are asked for.
     Nothing,
     /// Those of this level and above.
     From(Level),
 }
 
-fn told(text: &str) -> Result<Told, NoLevel> {
+fn hears(text: &str) -> Result<Hears, NoLevel> {
     match text {
-        "none" => Ok(Told::Nothing),
-        level => level.parse().map(Told::From),
+        "none" => Ok(Hears::Nothing),
+        level => level.parse().map(Hears::From),
     }
 }
 
@@ -171,7 +171,7 @@ impl Options {
 
     /// The method whose page is asked for, if no form was chosen for it.
     pub(crate) fn page(&self) -> Option<&str> {
-        let asked = self.method() == HELP && !self.is_form_chosen();
+        let asked = self.method() == HELP && !self.is_format_chosen();
         self.params.first().filter(|_| asked).map(String::as_str)
     }
 
@@ -181,12 +181,12 @@ impl Options {
     }
 
     /// Which messages are shown.
-    pub(crate) fn told(&self) -> Told {
+    pub(crate) fn hears(&self) -> Hears {
         self.notifications
     }
 
     /// Whether somebody has said how the result is to be shown.
-    fn is_form_chosen(&self) -> bool {
+    pub(crate) fn is_format_chosen(&self) -> bool {
         self.format.is_some() || self.json || self.raw || self.human_readable || self.flat
     }
 

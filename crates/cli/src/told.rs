@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use sendpay_rpc::notification::{Level, Notification, Stage};
+use sendpay_rpc::notification::{Level, Stage, Told};
 
 /// The characters of the bar.
 const BAR_COLUMNS: u64 = 60;
@@ -29,11 +29,11 @@ impl<'a> Teller<'a> {
 
     /// Shows a notification, unless it matters too little. Where nothing can be written there is
     /// nobody to tell.
-    pub(crate) fn tell(&mut self, notification: &Notification) {
+    pub(crate) fn tell(&mut self, notification: &Told) {
         let _ = match notification {
-            Notification::Message { level, .. } if *level < self.from => Ok(()),
-            Notification::Message { message, .. } => self.message(message),
-            Notification::Progress { num, total, stage } => self.progress(*num, *total, *stage),
+            Told::Message { level, .. } if *level < self.from => Ok(()),
+            Told::Message { message, .. } => self.message(message),
+            Told::Progress { num, total, stage } => self.progress(*num, *total, *stage),
         };
     }
 
@@ -79,7 +79,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn shown(from: Level, notifications: &[Notification]) -> String {
+    fn shown(from: Level, notifications: &[Told]) -> String {
         let mut err = Vec::new();
         let mut teller = Teller::new(&mut err, from);
         for notification in notifications {
@@ -89,13 +89,13 @@ mod tests {
         String::from_utf8(err).unwrap()
     }
 
-    fn message(level: Level, message: &str) -> Notification {
+    fn message(level: Level, message: &str) -> Told {
         let message = message.to_owned();
-        Notification::Message { level, message }
+        Told::Message { level, message }
     }
 
-    fn progress(num: u32, total: u32, stage: Option<Stage>) -> Notification {
-        Notification::Progress { num, total, stage }
+    fn progress(num: u32, total: u32, stage: Option<Stage>) -> Told {
+        Told::Progress { num, total, stage }
     }
 
     #[test]

@@ -8,8 +8,6 @@ use bitcoin::Network;
 use bitcoin::secp256k1::PublicKey;
 use sendpay_node::Node;
 use sendpay_rpc::frame::Request;
-use sendpay_rpc::method::Method;
-use sendpay_rpc::method::notifications::Notifications;
 use sendpay_rpc::value::{Amounts, NodeId};
 use tokio::sync::watch;
 
@@ -97,10 +95,6 @@ impl Daemon {
 pub struct Methods(pub Arc<Daemon>);
 
 impl Dispatch for Methods {
-    fn is_before_all(&self, request: &Request) -> bool {
-        request.method == Notifications::NAME
-    }
-
     async fn dispatch(&self, request: Request, reply: Reply, connection: ConnectionInfo) {
         method::dispatch(&self.0, request, reply, &connection).await;
     }

@@ -53,7 +53,9 @@ use sendpay_ledger::{Begun, Failure, Invoice, Ledger, NodeId, PaymentHash, Preim
 use tokio::sync::{Mutex as AsyncMutex, RwLock as AsyncRwLock, watch};
 use tokio::task::JoinSet;
 
-pub use bolt11::{Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode};
+pub use bolt11::{
+    Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode, unverified_payment_hash,
+};
 pub use channel::{Channel, OpenChannel, OpenError, OpenedChannel};
 pub use failure::code;
 pub use getroute::{GetRoute, GetRouteError};
@@ -66,7 +68,9 @@ pub use keys::{SEED_FILE, SeedError};
 pub use pay::{PaidInvoice, Pay, PayError};
 pub use payment::{FirstHopError, SendPay, SendPayError, StartCheckError};
 pub use peer::{ConnectError, Peer};
-pub use route::{FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, direction, scid_text};
+pub use route::{
+    FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, check_route, direction, scid_text,
+};
 pub use start::StartError;
 pub use wallet::{Coin, FundError, WalletError};
 

@@ -6,13 +6,17 @@
 
 mod changes;
 mod envelope;
+mod extent;
+mod notifications;
 
 pub use changes::Changes;
+pub use extent::Extent;
+pub use notifications::{Notification, Notifications};
 
 use crate::error::RpcError;
 use crate::method::Method;
-use crate::method::notifications::Notifications;
-use crate::notification::Notification;
+use crate::method::notifications::Notifications as Enabling;
+use crate::notification::Told;
 use envelope::{Envelope, Progress};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -122,7 +126,7 @@ impl Client {
     /// # Errors
     /// As [`Client::call`]; [`CallError::Rpc`] from a daemon that tells nothing.
     pub fn enable_notifications(&mut self) -> Result<(), CallError> {
-        self.call_streaming(Notifications::NAME, &[true], &mut |_| Ok(()))
+        self.call_streaming(Enabling::NAME, &[true], &mut |_| Ok(()))
     }
 
     /// Calls a method and takes its result whole.
@@ -184,7 +188,7 @@ impl Client {
         &mut self,
         method: &str,
         params: &impl Serialize,
-        told: &mut dyn FnMut(&Notification),
+        told: &mut dyn FnMut(&Told),
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), CallError> {
         if self.broken {
@@ -217,7 +221,7 @@ impl Client {
     fn receive(
         &mut self,
         id: &str,
-        told: &mut dyn FnMut(&Notification),
+        told: &mut dyn FnMut(&Told),
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), CallError> {
         let mut envelope = Envelope::new();

@@ -115,9 +115,9 @@ pub struct Stage {
     pub total: u32,
 }
 
-/// A notification as a client reads it.
+/// What a client is told, as it reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notification {
+pub enum Told {
     /// Something happened.
     Message {
         /// How much it matters.
@@ -136,7 +136,7 @@ pub enum Notification {
     },
 }
 
-impl Notification {
+impl Told {
     /// Reads a notification; none if it is of another kind, or not as it should be.
     #[must_use]
     pub fn read(method: &str, params: &RawValue) -> Option<Self> {
@@ -154,11 +154,11 @@ impl Notification {
         match method {
             MESSAGE => {
                 let Message { level, message } = serde_json::from_str(params.get()).ok()?;
-                Some(Notification::Message { level, message })
+                Some(Told::Message { level, message })
             }
             PROGRESS => {
                 let Progress { num, total, stage } = serde_json::from_str(params.get()).ok()?;
-                Some(Notification::Progress { num, total, stage })
+                Some(Told::Progress { num, total, stage })
             }
             _ => None,
         }
@@ -198,14 +198,14 @@ mod tests {
         assert_eq!(String::from_utf8(bytes).unwrap(), expected);
 
         let params = serde_json::value::to_raw_value(&progress).unwrap();
-        let read = Notification::Progress {
+        let read = Told::Progress {
             num: 3,
             total: 7,
             stage,
         };
-        assert_eq!(Notification::read(PROGRESS, &params), Some(read));
-        assert_eq!(Notification::read(MESSAGE, &params), None);
-        assert_eq!(Notification::read("sendpay_changed", &params), None);
+        assert_eq!(Told::read(PROGRESS, &params), Some(read));
+        assert_eq!(Told::read(MESSAGE, &params), None);
+        assert_eq!(Told::read("sendpay_changed", &params), None);
     }
 
     #[test]

@@ -26,20 +26,27 @@ pub fn result(id: &Id, result: &impl Serialize) -> Result<Vec<u8>, serde_json::E
     Ok(bytes)
 }
 
-/// A reply with what a filter leaves of a result.
-///
-/// # Errors
-/// If the result cannot be written as JSON.
-pub fn filtered_result(
-    id: &Id,
-    result: &impl Serialize,
-    filter: Filter,
-) -> Result<Vec<u8>, serde_json::Error> {
-    let whole = serde_json::to_vec(result)?;
+/// A reply with a result that is JSON already, in parts, without a blank line in it.
+#[must_use]
+pub fn written(id: &Id, parts: &[&[u8]]) -> Vec<u8> {
     let mut bytes = begin_result(id);
-    Filtering::new(filter).feed(&whole, &mut bytes);
+    let more: usize = parts.iter().map(|part| part.len()).sum();
+    bytes.reserve_exact(more + END.len());
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
     bytes.extend_from_slice(END);
-    Ok(bytes)
+    bytes
+}
+
+/// As [`written`], with what a filter leaves of the result.
+#[must_use]
+pub fn filtered(id: &Id, parts: &[&[u8]], filter: Filter) -> Vec<u8> {
+    let mut bytes = begin_result(id);
+    let mut filtering = Filtering::new(filter);
+    parts
+        .iter()
+        .for_each(|part| filtering.feed(part, &mut bytes));
+    bytes.extend_from_slice(END);
+    bytes
 }
 
 /// A reply with an error.

@@ -12,19 +12,19 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-pub fn cli(dir: &Path) -> Command {
+pub(crate) fn cli(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sendpay-cli"));
     command.arg("--dir").arg(dir).stdin(Stdio::null());
     command
 }
 
-pub fn text(bytes: &[u8]) -> &str {
+pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
 /// Serves the methods that need no node on the socket of a directory, with the contract's own
 /// framing and answers. The thread ends with the test's process.
-pub fn serve(dir: &Path) {
+pub(crate) fn serve(dir: &Path) {
     let network = dir.join("regtest");
     std::fs::create_dir_all(&network).unwrap();
     let listener = UnixListener::bind(network.join("lightning-rpc")).unwrap();
@@ -66,7 +66,7 @@ fn answered(request: &Request, notified: bool) -> Vec<u8> {
         (Ok(result), None) => reply::result(&request.id, &result).unwrap(),
         (Ok(result), Some(filter)) => {
             let filter = Filter::read(filter).unwrap();
-            reply::filtered_result(&request.id, &result, filter).unwrap()
+            reply::filtered(&request.id, &[result.to_string().as_bytes()], filter)
         }
         (Err(error), _) => reply::error(&request.id, &error),
     }

@@ -1,6 +1,6 @@
 //! One reply on its way from a method to its connection.
 
-use super::{Phase, STREAM_CHUNK_BYTES, STREAM_CHUNKS_MAX, reached};
+use super::{Phase, STREAM_CHUNK_BYTES, STREAM_CHUNKS_MAX, UNSENT_BYTES_MAX, reached};
 use rpc::Id;
 use rpc::error::{Code, RpcError};
 use rpc::filter::{Filter, Filtering};
@@ -27,7 +27,7 @@ pub(super) enum Chunk {
 pub(super) struct Outgoing {
     pub(super) content: Content,
     /// Given back when the reply is written, so that unwritten replies are bounded.
-    pub(super) _slot: Option<OwnedSemaphorePermit>,
+    pub(super) slot: Option<OwnedSemaphorePermit>,
 }
 
 pub(super) enum Content {
@@ -37,11 +37,23 @@ pub(super) enum Content {
     Notifications(Vec<u8>),
 }
 
+impl Content {
+    /// What it counts for while it is unwritten. A listing fills all there is, as nobody knows its
+    /// length; notifications hold up nothing.
+    pub(super) fn unsent_bytes(&self) -> usize {
+        match self {
+            Content::Whole(bytes) => bytes.len(),
+            Content::Stream(_) => UNSENT_BYTES_MAX,
+            Content::Notifications(_) => 0,
+        }
+    }
+}
+
 /// The way to the writer of a connection.
 #[derive(Clone)]
 pub(super) struct Outbox {
     queue: mpsc::Sender<Outgoing>,
-    /// How many replies are queued or being written.
+    /// How many bytes of replies are queued or being written.
     unsent: watch::Sender<usize>,
     /// Whether the connection has a feed.
     fed: Arc<AtomicBool>,
@@ -69,30 +81,33 @@ impl Outbox {
     /// one for what it has queued, and a request that holds one has a notification queued at most;
     /// there are two places for each slot.
     pub(super) fn send(&self, content: Content, slot: Option<OwnedSemaphorePermit>) {
-        if !matches!(content, Content::Notifications(_)) {
-            self.unsent.send_modify(|unsent| *unsent += 1);
+        let bytes = content.unsent_bytes();
+        if bytes > 0 {
+            self.unsent.send_modify(|unsent| *unsent += bytes);
         }
-        if self
-            .queue
-            .try_send(Outgoing {
-                content,
-                _slot: slot,
-            })
-            .is_err()
-        {
+        if self.queue.try_send(Outgoing { content, slot }).is_err() {
             // The connection is gone, and its count with it.
             tracing::debug!("a reply has no connection to go to");
         }
     }
 
+    /// Waits until little of what was queued is unwritten.
+    pub(super) async fn room(&self) {
+        self.unsent_below(UNSENT_BYTES_MAX).await;
+    }
+
     /// Waits until everything that was queued is written.
     pub(super) async fn all_sent(&self) {
+        self.unsent_below(1).await;
+    }
+
+    async fn unsent_below(&self, bytes: usize) {
+        let is_below = |unsent: &usize| *unsent < bytes;
+        if is_below(&self.unsent.borrow()) {
+            return;
+        }
         // The sender is ours: it cannot be gone.
-        let _ = self
-            .unsent
-            .subscribe()
-            .wait_for(|unsent| *unsent == 0)
-            .await;
+        let _ = self.unsent.subscribe().wait_for(is_below).await;
     }
 }
 
@@ -152,7 +167,8 @@ impl Reply {
     pub fn result(mut self, result: &impl Serialize) {
         let bytes = match self.filter.take() {
             None => rpc::reply::result(&self.id, result),
-            Some(filter) => rpc::reply::filtered_result(&self.id, result, filter),
+            Some(filter) => serde_json::to_vec(result)
+                .map(|bytes| rpc::reply::filtered(&self.id, &[&bytes], filter)),
         };
         match bytes {
             Ok(bytes) => self.send(Content::Whole(bytes)),
@@ -162,6 +178,15 @@ impl Reply {
                 self.send(Content::Whole(rpc::reply::error(&self.id, &error)));
             }
         }
+    }
+
+    /// Answers with a result that is JSON already, in parts.
+    pub fn written(mut self, parts: &[&[u8]]) {
+        let bytes = match self.filter.take() {
+            None => rpc::reply::written(&self.id, parts),
+            Some(filter) => rpc::reply::filtered(&self.id, parts, filter),
+        };
+        self.send(Content::Whole(bytes));
     }
 
     /// Answers with an error.
@@ -277,6 +302,19 @@ impl ReplyStream {
         } else {
             Ok(())
         }
+    }
+
+    /// As [`ReplyStream::write`], for a piece that is large already: it is not copied.
+    ///
+    /// # Errors
+    /// If the client has gone.
+    pub async fn write_whole(&mut self, bytes: Vec<u8>) -> Result<(), ClientGone> {
+        if bytes.len() < STREAM_CHUNK_BYTES || self.filtering.is_some() {
+            return self.write(&bytes).await;
+        }
+        self.flush().await?;
+        self.buffer = bytes;
+        self.flush().await
     }
 
     /// Hands over what was written so far, for listings that pause.

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 use sendpay_rpc::client::CallError;
-use sendpay_rpc::notification::{Level, Notification};
+use sendpay_rpc::notification::{Level, Told};
 use serde_json::{Value, json};
 
 use crate::harness::{Node, PATIENCE, Pair};
@@ -19,7 +19,7 @@ fn pay(node: &Node, params: &Value) -> (Vec<(Level, String)>, Result<Value, Call
         "pay",
         params,
         &mut |notification| match notification {
-            Notification::Message { level, message } => told.push((*level, message.clone())),
+            Told::Message { level, message } => told.push((*level, message.clone())),
             other => panic!("{other:?}"),
         },
         &mut |bytes| {

@@ -29,6 +29,11 @@ async fn results_are_filtered_and_errors_are_not() {
             r#""result":{"b":[],"warning_parameter_filter":".b is an array"}"#,
         ),
         (
+            "echo_written",
+            json!({"b": [{"d": true}]}),
+            r#""result":{"b":[{"d":3}]}"#,
+        ),
+        (
             "nosuch",
             json!({"message": true}),
             r#""error":{"code":-32601,"message":"Unknown command 'nosuch'"}"#,

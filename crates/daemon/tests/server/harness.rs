@@ -72,8 +72,9 @@ impl TestMethods {
             let record = format!(
                 "{comma}{{\"before\":\"{rest}\",\"wanted\":{number},\"after\":[\"{rest}\"]}}"
             );
-            stream.write(record.as_bytes()).await.unwrap();
-            self.streamed.fetch_add(record.len(), Ordering::SeqCst);
+            let length = record.len();
+            stream.write_whole(record.into_bytes()).await.unwrap();
+            self.streamed.fetch_add(length, Ordering::SeqCst);
         }
         stream.write(b"]}").await.unwrap();
         stream.finish().await.unwrap();
@@ -98,10 +99,6 @@ impl TestMethods {
 }
 
 impl Dispatch for TestMethods {
-    fn is_before_all(&self, request: &Request) -> bool {
-        request.method == "notifications"
-    }
-
     async fn dispatch(&self, request: Request, reply: Reply, connection: ConnectionInfo) {
         self.begun.send_modify(|begun| *begun += 1);
         let reply = match request.filter.as_deref().map(Filter::read) {
@@ -115,6 +112,10 @@ impl Dispatch for TestMethods {
                 reply.result(&serde_json::json!({}));
             }
             "tell" => self.tell(request.params.get(), reply).await,
+            "echo_written" => {
+                let (first, second) = request.params.get().split_at(7);
+                reply.written(&[first.as_bytes(), second.as_bytes()]);
+            }
             "gated" => {
                 self.gate.acquire().await.unwrap().forget();
                 reply.result(&request.params);

@@ -39,6 +39,20 @@ async fn pipelined_requests_are_answered_as_they_finish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn replies_to_requests_that_came_together_leave_together() {
+    let server = start().await;
+    let mut stream = server.raw();
+    let asked = request("1", "echo", &json!([])).repeat(100);
+    let answered = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":[]}\n\n".repeat(100);
+    stream.write_all(asked.as_bytes()).unwrap();
+    let mut bytes = vec![0; 2 * answered.len()];
+    // One read takes no more than what one write put there.
+    let read = stream.read(&mut bytes).unwrap();
+    assert_eq!(String::from_utf8_lossy(&bytes[..read]), answered);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn framing_errors_are_answered_and_the_connection_goes_on_or_not() {
     let server = start().await;
     let good = request("1", "echo", &json!([]));

@@ -1,8 +1,8 @@
 //! Results that are written in pieces, to clients that read slowly or not at all.
 
-use crate::harness::{request, start};
+use crate::harness::{read_reply, request, start};
 use sendpay_rpc::client::CallError;
-use sendpayd::server::{STREAM_CHUNK_BYTES, STREAM_CHUNKS_MAX};
+use sendpayd::server::{REQUEST_BYTES_MAX, STREAM_CHUNK_BYTES, STREAM_CHUNKS_MAX};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::sync::atomic::Ordering;
@@ -68,5 +68,29 @@ async fn half_a_listing_is_taken_back_by_closing() {
         .await
         .unwrap();
     assert!(matches!(error, Err(CallError::Closed)), "{error:?}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_behind_unread_replies_are_not_looked_at() {
+    let server = start().await;
+    let mut stalled = server.raw();
+    // More than the socket takes, so that the reply stays unsent.
+    let large = request("1", "echo", &json!(["x".repeat(REQUEST_BYTES_MAX - 100)]));
+    stalled.write_all(large.as_bytes()).unwrap();
+    stalled.read_exact(&mut [0]).unwrap();
+    let behind = request("2", "echo", &json!([])).repeat(10);
+    stalled.write_all(behind.as_bytes()).unwrap();
+    let mut client = server.client();
+    let calls = tokio::task::spawn_blocking(move || {
+        for number in 0..1000 {
+            client.call("echo", &[number]).unwrap();
+        }
+    });
+    calls.await.unwrap();
+    assert_eq!(*server.methods.begun.borrow(), 1001);
+    for _ in 0..11 {
+        read_reply(&mut stalled);
+    }
     server.stop().await;
 }

@@ -5,7 +5,7 @@
 
 use super::CallError;
 use crate::error::RpcError;
-use crate::notification::Notification;
+use crate::notification::Told;
 use serde_json::value::RawValue;
 use std::io;
 
@@ -291,10 +291,10 @@ impl Envelope {
     }
 
     /// The notification that this was, if it is of a known kind.
-    pub(super) fn notification(&self) -> Option<Notification> {
+    pub(super) fn notification(&self) -> Option<Told> {
         let method: String = serde_json::from_slice(&self.method).ok()?;
         let params: &RawValue = serde_json::from_slice(&self.params).ok()?;
-        Notification::read(&method, params)
+        Told::read(&method, params)
     }
 
     /// What the reply says, when all of it was read.
