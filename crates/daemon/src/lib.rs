@@ -16,3 +16,4 @@ pub mod log;
 mod method;
 pub mod run;
 pub mod server;
+mod tries;
