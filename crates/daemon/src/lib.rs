@@ -14,5 +14,6 @@ pub mod import;
 mod listing;
 pub mod log;
 mod method;
+mod pages;
 pub mod run;
 pub mod server;

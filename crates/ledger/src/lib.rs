@@ -28,6 +28,7 @@ mod filter;
 #[cfg(test)]
 mod filtering;
 mod follow;
+mod forward;
 mod groups;
 mod identifier;
 mod import;
@@ -60,6 +61,7 @@ pub use cln::{ClnInvoice, ClnPayment};
 pub use delete::DeleteError;
 pub use filter::{Direction, Filter, Order, Span};
 pub use follow::{Change, ChangeKind};
+pub use forward::{Forward, ForwardError, ForwardFilter, ForwardStatus, NewForward};
 pub use groups::Group;
 pub use identifier::{NodeId, NotHex, PaymentHash, PaymentId, Preimage, payment_id};
 pub use import::{

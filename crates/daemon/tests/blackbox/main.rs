@@ -13,15 +13,18 @@ mod bad_input;
 mod clients;
 #[path = "../../../import/tests/import/fixture.rs"]
 mod cln;
+mod closes;
 mod crash;
 mod failures;
 mod follows;
 mod harness;
 mod holds;
 mod imports;
+mod onchain;
 mod openings;
 mod payments;
 mod pays;
+mod peers;
 mod queries;
 mod reorganisation;
 mod unusable_stores;
