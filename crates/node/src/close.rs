@@ -302,23 +302,30 @@ impl Begin {
         }
         match closed {
             Ok(()) => self.begun = true,
-            // The peer has just gone, or LDK has something to finish first.
-            Err(APIError::ChannelUnavailable { err }) => {
-                tracing::debug!(channel_id = %details.channel_id, %err, "cannot be closed now");
+            // Another request, or the peer, was faster.
+            Err(ref cause) if api_error(cause).contains("already in progress") => {
+                if let Some(destination) = &wanted.destination {
+                    return Err(CloseError::DestinationFixed(destination.clone()));
+                }
+                self.begun = true;
             }
+            // The peer has just gone, or LDK has something to finish first.
+            Err(ref cause @ APIError::ChannelUnavailable { .. }) => self.later(cause),
+            Err(ref cause) if api_error(cause).contains("pending HTLCs") => self.later(cause),
             Err(APIError::IncompatibleShutdownScript { .. }) => {
                 return Err(CloseError::DestinationVersion);
             }
-            Err(APIError::APIMisuseError { err }) if err.contains("pending HTLCs") => {
-                tracing::debug!(channel_id = %details.channel_id, %err, "cannot be closed now");
-            }
-            Err(APIError::APIMisuseError { err }) if err.contains("override shutdown script") => {
+            Err(ref cause) if api_error(cause).contains("override shutdown script") => {
                 let destination = wanted.destination.clone().unwrap_or_default();
                 return Err(CloseError::DestinationFixed(destination));
             }
             Err(cause) => return Err(CloseError::Refused(api_error(&cause))),
         }
         Ok(())
+    }
+
+    fn later(&self, cause: &APIError) {
+        tracing::debug!(cause = api_error(cause), "a channel cannot be closed yet");
     }
 }
 

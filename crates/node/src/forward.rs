@@ -30,9 +30,8 @@ impl Scids {
         if !known.contains_key(channel_id) {
             let channels = inner.manager.list_channels().into_iter();
             known.extend(
-                channels.filter_map(|channel| {
-                    Some((channel.channel_id, channel.short_channel_id?))
-                }),
+                channels
+                    .filter_map(|channel| Some((channel.channel_id, channel.short_channel_id?))),
             );
         }
         known.get(channel_id).copied()

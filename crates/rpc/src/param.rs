@@ -49,7 +49,7 @@ pub struct BadParam {
 enum Form {
     /// `<param>: <should be …>: invalid token …`
     Token,
-    /// `'<param>' <should be …>, not '<value>'`
+    /// `'<param>' <text>`
     Quoted,
     /// The text alone.
     Alone,
@@ -66,14 +66,13 @@ impl BadParam {
         }
     }
 
-    /// As [`BadParam::new`], told as `'<param>' <should be …>, not '<value>'`. For values that are no
-    /// secrets.
+    /// An error that is told as `'<param>' <text>`. For values that are no secrets, as the text may
+    /// have the value in it.
     #[must_use]
-    pub fn quoted(should: impl Into<Cow<'static, str>>, token: Token<'_>) -> Self {
+    pub fn quoted(text: impl Into<Cow<'static, str>>, token: Token<'_>) -> Self {
         BadParam {
-            token: token.text().to_owned(),
             form: Form::Quoted,
-            ..BadParam::new(should, token)
+            ..BadParam::new(text, token)
         }
     }
 
@@ -95,9 +94,7 @@ impl BadParam {
                 "{name}: {}: invalid token '{}'",
                 self.should, self.token
             )),
-            (Form::Quoted, _) => {
-                RpcError::invalid_params(format!("'{name}' {}, not '{}'", self.should, self.token))
-            }
+            (Form::Quoted, _) => RpcError::invalid_params(format!("'{name}' {}", self.should)),
             (Form::Alone, _) => RpcError::invalid_params(self.should),
         }
     }

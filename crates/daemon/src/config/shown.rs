@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn each_option_says_who_set_it() {
-        let file = "alias = \"me\"\nannounce = [\"1.2.3.4:5\", \"[::1]:6\"]\n[log]\nlevel = \"debug\"";
+        let file =
+            "alias = \"me\"\nannounce = [\"1.2.3.4:5\", \"[::1]:6\"]\n[log]\nlevel = \"debug\"";
         let (dir, shown) = of(file, &["log.level=error", "amounts=integer"]);
         let path = dir.path().join(super::super::FILE_NAME);
         let path = path.to_str().unwrap();
@@ -160,7 +161,10 @@ mod tests {
         assert_eq!(shown["log-level"].value_str.as_deref(), Some("error"));
         assert_eq!(shown["amounts"].value_str.as_deref(), Some("integer"));
         let announced = &shown["announce-addr"];
-        assert_eq!(announced.values_str.as_ref().unwrap(), &["1.2.3.4:5", "[::1]:6"]);
+        assert_eq!(
+            announced.values_str.as_ref().unwrap(),
+            &["1.2.3.4:5", "[::1]:6"]
+        );
         assert_eq!(announced.sources.as_ref().unwrap(), &[path, path]);
     }
 
@@ -168,6 +172,9 @@ mod tests {
     fn a_password_is_never_shown() {
         let (_dir, shown) = of("", &["chain.user=me", "chain.password=hunter2"]);
         let text = serde_json::to_string(&shown).unwrap();
-        assert!(text.contains("\"...\"") && !text.contains("hunter2"), "{text}");
+        assert!(
+            text.contains("\"...\"") && !text.contains("hunter2"),
+            "{text}"
+        );
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use bitcoin::consensus::encode::serialize;
 use bitcoin::Amount;
+use bitcoin::consensus::encode::serialize;
 use sendpay_node::OpenChannel;
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::fundchannel::{ChannelType, FundChannel, FundChannelResult};

@@ -17,6 +17,7 @@ mod closes;
 mod crash;
 mod failures;
 mod follows;
+mod forwards;
 mod harness;
 mod holds;
 mod imports;

@@ -77,5 +77,6 @@ impl Method for ListFunds {
     const CATEGORY: Category = Category::Bitcoin;
     const SUMMARY: &'static str = "show what this node owns";
     type Result = ListFundsResult;
-    const SEE_ALSO: &'static [&'static str] = &["newaddr", "fundchannel", "withdraw", "listpeerchannels"];
+    const SEE_ALSO: &'static [&'static str] =
+        &["newaddr", "fundchannel", "withdraw", "listpeerchannels"];
 }

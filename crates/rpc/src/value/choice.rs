@@ -162,7 +162,11 @@ impl Param for FeerateStyle {
         match token.text() {
             "perkb" => Ok(FeerateStyle::PerKb),
             "perkw" => Ok(FeerateStyle::PerKw),
-            _ => Err(BadParam::quoted("should be 'perkw' or 'perkb'", token)),
+            _ => {
+                let raw = token.raw();
+                let text = format!("should be 'perkw' or 'perkb', not '{raw}'");
+                Err(BadParam::quoted(text, token))
+            }
         }
     }
 

@@ -83,29 +83,28 @@ impl Param for Feerate {
     const TYPE: &'static str = "feerate";
 
     fn parse(token: Token<'_>) -> Result<Self, BadParam> {
-        let bad = || BadParam::quoted(SHOULD_BE_FEERATE, token);
-        if !matches!(token.kind(), Kind::String | Kind::Primitive) {
-            return Err(bad());
-        }
         let text = token.text();
+        let bad =
+            |value: &str| BadParam::quoted(format!("{SHOULD_BE_FEERATE}, not '{value}'"), token);
+        if !matches!(token.kind(), Kind::String | Kind::Primitive) {
+            return Err(bad(text));
+        }
         if let Some((_, name)) = FeerateName::ALL.iter().find(|(word, _)| *word == text) {
             return Ok(Feerate::Named(*name));
         }
         if let Some(blocks) = text.strip_suffix("blocks") {
-            let blocks = decimal(blocks);
-            return blocks
-                .map(Feerate::Blocks)
-                .ok_or_else(|| BadParam::quoted("should be an integer", token));
+            return decimal(blocks).map(Feerate::Blocks).ok_or_else(|| {
+                BadParam::quoted(format!("should be an integer not '{blocks}'"), token)
+            });
         }
-        let per_kw = match text.strip_suffix("perkw") {
-            Some(rate) => decimal(rate),
-            // Rounded up, or it would not be what was asked for.
-            None => decimal(text.strip_suffix("perkb").unwrap_or(text))
-                .map(|rate| rate.div_ceil(WEIGHT_A_BYTE)),
+        let (number, weight) = match text.strip_suffix("perkw") {
+            Some(number) => (number, 1),
+            None => (text.strip_suffix("perkb").unwrap_or(text), WEIGHT_A_BYTE),
         };
-        per_kw
-            .map(|rate| Feerate::PerKw(rate.max(FLOOR_PER_KW)))
-            .ok_or_else(bad)
+        decimal(number)
+            // Rounded up, or it would not be what was asked for.
+            .map(|rate| Feerate::PerKw(rate.div_ceil(weight).max(FLOOR_PER_KW)))
+            .ok_or_else(|| bad(number))
     }
 
     fn schema() -> Value {

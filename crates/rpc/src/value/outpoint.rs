@@ -60,9 +60,9 @@ impl Param for Outpoints {
 
     fn parse(token: Token<'_>) -> Result<Self, BadParam> {
         let elements = token.elements().ok_or_else(|| {
-            let raw = token.raw();
+            let value = token.text();
             let text = format!(
-                "Could not decode the outpoint array for utxos: \"{raw}\" is not a valid outpoint \
+                "Could not decode the outpoint array for utxos: \"{value}\" is not a valid outpoint \
                  array."
             );
             BadParam::alone(text, token)
