@@ -61,7 +61,9 @@ use sendpay_ledger::{Begun, Failure, Invoice, Ledger, NodeId, PaymentHash, Preim
 use tokio::sync::{Mutex as AsyncMutex, RwLock as AsyncRwLock, broadcast, watch};
 use tokio::task::JoinSet;
 
-pub use bolt11::{Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode};
+pub use bolt11::{
+    Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode, unverified_payment_hash,
+};
 pub use channel::{Channel, ChannelStage, OpenChannel, OpenError, OpenedChannel, RemoteTerms};
 pub use close::{CloseChannel, CloseError, ClosedChannel, Closing};
 pub use failure::code;
