@@ -14,6 +14,7 @@ pub mod import;
 mod listing;
 pub mod log;
 mod method;
+mod pages;
 pub mod run;
 pub mod server;
 mod tries;

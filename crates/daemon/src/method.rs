@@ -3,28 +3,40 @@
 //! A handler turns parameters into a call of the node or the ledger and its outcome into a result;
 //! it decides nothing else. To add one: its file, and a line in `dispatch`.
 
+mod close;
 mod connect;
 mod countsendpays;
 mod decode;
 mod delpay;
+mod disconnect;
+mod feerates;
+mod find_channel;
 mod followsendpays;
 mod fundchannel;
 mod getinfo;
 mod getroute;
 mod holdinvoice;
 mod invoice;
+mod listchannels;
+mod listconfigs;
+mod listforwards;
 mod listfunds;
 mod listinvoices;
+mod listnodes;
 mod listpays;
 mod listpeerchannels;
+mod listpeers;
 mod listsendpays;
 mod newaddr;
+mod onchain;
 mod pay;
 mod selection;
 mod sendpay;
+mod setchannel;
 mod settleimported;
 mod wait;
 mod waitsendpay;
+mod withdraw;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -61,10 +73,13 @@ pub(crate) async fn dispatch(
     let d = daemon;
     match request.method.as_str() {
         "check" => reply.outcome(Check::answer(&request.params)),
+        "close" => outlast(&request, reply, |p| close::run(d, p)).await,
         "connect" => answer(&request, reply, |p| connect::run(d, p)).await,
         "countsendpays" => wait(&request, reply, |p| countsendpays::run(d, p)).await,
         "decode" => answer(&request, reply, |p| decode::run(d, p)).await,
         "delpay" => answer(&request, reply, |p| delpay::run(d, p)).await,
+        "disconnect" => answer(&request, reply, |p| disconnect::run(d, p)).await,
+        "feerates" => answer(&request, reply, |p| feerates::run(d, p)).await,
         "followsendpays" => stream(&request, reply, |p, r| followsendpays::run(d, p, r)).await,
         "fundchannel" => answer(&request, reply, |p| fundchannel::run(d, p)).await,
         "getinfo" => answer(&request, reply, |p| getinfo::run(d, p)).await,
@@ -77,12 +92,17 @@ pub(crate) async fn dispatch(
         "holdinvoicecancel" => answer(&request, reply, |p| holdinvoice::cancel(d, p)).await,
         "holdinvoicesettle" => answer(&request, reply, |p| holdinvoice::settle(d, p)).await,
         "invoice" => answer(&request, reply, |p| invoice::run(d, p)).await,
+        "listchannels" => stream(&request, reply, |p, r| listchannels::run(d, p, r)).await,
+        "listconfigs" => answer(&request, reply, |p| listconfigs::run(d, p)).await,
+        "listforwards" => stream(&request, reply, |p, r| listforwards::run(d, p, r)).await,
         "listfunds" => answer(&request, reply, |p| listfunds::run(d, p)).await,
         "listinvoices" | "listinvoice" => {
             stream(&request, reply, |p, r| listinvoices::run(d, p, r)).await;
         }
+        "listnodes" => stream(&request, reply, |p, r| listnodes::run(d, p, r)).await,
         "listpays" => stream(&request, reply, |p, r| listpays::run(d, p, r)).await,
         "listpeerchannels" => answer(&request, reply, |p| listpeerchannels::run(d, p)).await,
+        "listpeers" => answer(&request, reply, |p| listpeers::run(d, p)).await,
         "listsendpays" => stream(&request, reply, |p, r| listsendpays::run(d, p, r)).await,
         "newaddr" => answer(&request, reply, |p| newaddr::run(d, p)).await,
         "notifications" => {
@@ -94,6 +114,7 @@ pub(crate) async fn dispatch(
         }
         "pay" => tell(&request, reply, |p, n| pay::run(d, p, n)).await,
         "sendpay" => answer(&request, reply, |p| sendpay::run(d, p)).await,
+        "setchannel" => answer(&request, reply, |p| setchannel::run(d, p)).await,
         "settleimported" => answer(&request, reply, |p| settleimported::run(d, p)).await,
         "stop" => {
             // A request that is refused stops nothing.
@@ -106,6 +127,7 @@ pub(crate) async fn dispatch(
         }
         "wait" => wait(&request, reply, |p| wait::run(d, p)).await,
         "waitsendpay" => wait(&request, reply, |p| waitsendpay::run(d, p)).await,
+        "withdraw" => answer(&request, reply, |p| withdraw::run(d, p)).await,
         other => reply.error(&unknown(other)),
     }
 }
@@ -153,6 +175,25 @@ where
             reply.error(&RpcError::new(Code::Shutdown, "The daemon is shutting down"));
         }
         () = reply.client_gone() => tracing::debug!(method = M::NAME, "nobody waits any more"),
+    }
+}
+
+/// As `answer`, for a method that may wait for long and goes on without its client: it ends with an
+/// error when the daemon stops.
+async fn outlast<M, F>(request: &Request, reply: Reply, run: impl FnOnce(M) -> F)
+where
+    M: Method,
+    F: Future<Output = Result<M::Result, RpcError>>,
+{
+    let params = match M::from_raw(&request.params, Mode::Normal) {
+        Ok(params) => params,
+        Err(error) => return reply.error(&error),
+    };
+    tokio::select! {
+        result = run(params) => reply.outcome(result),
+        () = reply.stopping() => {
+            reply.error(&RpcError::new(Code::Shutdown, "The daemon is shutting down"));
+        }
     }
 }
 
