@@ -3,6 +3,7 @@
 //! A handler turns parameters into a call of the node or the ledger and its outcome into a result;
 //! it decides nothing else. To add one: its file, and a line in `dispatch`.
 
+mod cancelpay;
 mod connect;
 mod countsendpays;
 mod decode;
@@ -20,11 +21,13 @@ mod listpeerchannels;
 mod listsendpays;
 mod newaddr;
 mod pay;
+mod paystatus;
 mod selection;
 mod sendpay;
 mod settleimported;
 mod wait;
 mod waitsendpay;
+mod xpay;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -50,6 +53,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
     }
     let d = daemon;
     match request.method.as_str() {
+        "cancelpay" => answer(&request, reply, |p| cancelpay::run(d, p)).await,
         "check" => reply.outcome(Check::answer(&request.params)),
         "connect" => answer(&request, reply, |p| connect::run(d, p)).await,
         "countsendpays" => wait(&request, reply, |p| countsendpays::run(d, p)).await,
@@ -81,6 +85,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
             answer(&request, reply, none).await;
         }
         "pay" => answer(&request, reply, |p| pay::run(d, p)).await,
+        "paystatus" => stream(&request, reply, |p, r| paystatus::run(d, p, r)).await,
         "sendpay" => answer(&request, reply, |p| sendpay::run(d, p)).await,
         "settleimported" => answer(&request, reply, |p| settleimported::run(d, p)).await,
         "stop" => {
@@ -94,6 +99,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
         }
         "wait" => wait(&request, reply, |p| wait::run(d, p)).await,
         "waitsendpay" => wait(&request, reply, |p| waitsendpay::run(d, p)).await,
+        "xpay" => answer(&request, reply, |p| xpay::run(d, p)).await,
         other => reply.error(&unknown(other)),
     }
 }

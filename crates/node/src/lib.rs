@@ -63,7 +63,7 @@ pub use invoice::{
     SettleHeldError,
 };
 pub use keys::{SEED_FILE, SeedError};
-pub use pay::{PaidInvoice, Pay, PayError};
+pub use pay::{PaidInvoice, Pay, PayError, Tried, Unsent, Why};
 pub use payment::{FirstHopError, SendPay, SendPayError, StartCheckError};
 pub use peer::{ConnectError, Peer};
 pub use route::{FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, direction, scid_text};
@@ -285,6 +285,11 @@ impl Node {
     /// Pays an invoice, or joins a payment of it that is under way.
     pub async fn pay(&self, pay: Pay) -> Result<PaidInvoice, PayError> {
         self.inner.pay(pay).await
+    }
+
+    /// Ends further tries of a payment that is under way; false when none of that hash is.
+    pub fn cancel_pay(&self, hash: &PaymentHash) -> bool {
+        self.inner.cancel_pay(hash)
     }
 
     /// Finds a route.

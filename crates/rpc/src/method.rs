@@ -4,6 +4,7 @@
 //! What a method does is in the daemon, in a file of the same name. To add a method: its file
 //! here, a `mod` line and an entry in the list; then its file in the daemon.
 
+pub mod cancelpay;
 pub mod check;
 pub mod connect;
 pub mod countsendpays;
@@ -26,11 +27,13 @@ pub mod listsendpays;
 pub mod newaddr;
 pub mod notifications;
 pub mod pay;
+pub mod paystatus;
 pub mod sendpay;
 pub mod settleimported;
 pub mod stop;
 pub mod wait;
 pub mod waitsendpay;
+pub mod xpay;
 
 use crate::error::{Code, RpcError};
 use crate::param::{Mode, ParamSet, ParamSpec, Params, Presence, doc_text};
@@ -122,6 +125,7 @@ pub struct Entry {
 /// Every method, `listsendpays` first, then by name.
 pub const METHODS: &[Entry] = &[
     Entry::of::<listsendpays::ListSendPays>(),
+    Entry::of::<cancelpay::CancelPay>(),
     Entry::of::<check::Check>(),
     Entry::of::<connect::Connect>(),
     Entry::of::<countsendpays::CountSendPays>(),
@@ -143,11 +147,13 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<newaddr::NewAddr>(),
     Entry::of::<notifications::Notifications>(),
     Entry::of::<pay::Pay>(),
+    Entry::of::<paystatus::PayStatus>(),
     Entry::of::<sendpay::SendPay>(),
     Entry::of::<settleimported::SettleImported>(),
     Entry::of::<stop::Stop>(),
     Entry::of::<wait::Wait>(),
     Entry::of::<waitsendpay::WaitSendPay>(),
+    Entry::of::<xpay::XPay>(),
 ];
 
 /// The method with this name, or with this alias.
