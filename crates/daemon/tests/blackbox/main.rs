@@ -27,3 +27,4 @@ mod queries;
 mod reorganisation;
 mod splits;
 mod unusable_stores;
+mod xpays;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Chained, Diamond, Node, Pair, wait_for};
+use crate::harness::{Chained, Diamond, Line, Node, Pair, hop, wait_for};
 
 fn msat(amount: &Value) -> u64 {
     let text = amount.as_str().unwrap();
@@ -252,4 +252,158 @@ fn time_ends_the_waiting_for_a_held_payment_and_cancelling_ends_it_at_once() {
             invoice["payment_preimage"]
         );
     }
+}
+
+#[test]
+fn what_failures_taught_is_known_after_a_restart() {
+    let mut net = Diamond::with(FAR_SAT, [60_000, 60_000, 2_000_000]);
+    let amount = 500_000_000;
+    // Two of three ways have too little, and a try on each says so.
+    for way in 0..2 {
+        let invoice = net.dave.invoice(&format!("way {way}"), amount);
+        let params = json!({
+            "route": [
+                hop(&net.between[way], &net.near[way], amount + 10_000, 42 + 80),
+                hop(&net.dave, &net.far[way], amount, 42),
+            ],
+            "payment_hash": invoice["payment_hash"],
+            "payment_secret": invoice["payment_secret"],
+        });
+        net.alice.call("sendpay", params);
+        let wait = json!({"payment_hash": invoice["payment_hash"]});
+        let told = net.alice.refused("waitsendpay", wait);
+        assert_eq!(told.data.unwrap()["erring_channel"], net.far[way].as_str());
+    }
+    net.alice.terminate();
+    net.alice.resume();
+    wait_for("alice's channels", || {
+        let channels = net.alice.call("listpeerchannels", json!({}));
+        let channels = channels["channels"].as_array()?;
+        channels
+            .iter()
+            .all(|channel| channel["reestablished"] == true)
+            .then_some(())
+    });
+    // Without it, the first way tried would be a wrong one twice out of three times.
+    for number in 0..3 {
+        let invoice = net.dave.invoice(&format!("third way {number}"), amount);
+        let paid = net.alice.call("xpay", json!([invoice["bolt11"]]));
+        assert_eq!(
+            (&paid["failed_parts"], &paid["successful_parts"]),
+            (&json!(0), &json!(1))
+        );
+    }
+}
+
+#[test]
+fn a_private_way_that_only_the_invoice_names_is_taken() {
+    let pair = Pair::start();
+    let carol = Node::start(pair.dir.path(), "carol", &pair.chain, &[]);
+    pair.bob.fund(&pair.chain);
+    pair.bob.connect(&carol);
+    let open = json!({"id": carol.id, "amount": 1_000_000, "announce": false});
+    let opened = pair.bob.call("fundchannel", open);
+    pair.chain.mine(6);
+    for node in [&pair.alice, &pair.bob, &carol] {
+        node.wait_for_height(pair.chain.height());
+    }
+    wait_for("the private channel", || {
+        pair.bob.usable_channel(&opened["channel_id"])?;
+        carol.usable_channel(&opened["channel_id"])
+    });
+    let (invoice, hint) = wait_for("an invoice that names a way", || {
+        let label = format!(
+            "try {}",
+            carol.call("listinvoices", json!({}))["invoices"]
+                .as_array()?
+                .len()
+        );
+        let invoice = carol.invoice(&label, 70_000_000);
+        let decoded = pair.alice.call("decode", json!([invoice["bolt11"]]));
+        let hint = decoded["routes"].as_array()?.first()?[0].clone();
+        Some((invoice, hint))
+    });
+    assert_eq!(hint["pubkey"], pair.bob.id);
+    let wanted = json!({"id": carol.id, "amount_msat": 1_000, "riskfactor": 1});
+    assert_eq!(pair.alice.refused("getroute", wanted).code, 205);
+    // A fee too small for the hint, and then what it asks for.
+    let little = json!({"bolt11": invoice["bolt11"], "maxfee": 1_699});
+    assert_eq!(pair.alice.refused("pay", little).code, 206);
+    let enough = json!({"invstring": invoice["bolt11"], "maxfee": 1_700});
+    let paid = pair.alice.call("xpay", enough);
+    assert_eq!(paid["amount_sent_msat"], "70001700msat");
+    let tries = json!({"payment_hash": invoice["payment_hash"], "attempts": true});
+    let tries = pair.alice.call("listpays", tries);
+    let route = &tries["pays"][0]["attempts"][0]["route"];
+    assert_eq!(route[1]["channel"], hint["short_channel_id"]);
+}
+
+#[test]
+fn a_forwarder_that_dies_with_the_htlc_holds_up_no_answer() {
+    let mut line = Line::with_far(1_000_000).known();
+    let params = json!({"amount_msat": 40_000, "label": "held", "description": "test"});
+    let invoice = line.carol.call("holdinvoice", params);
+    let began = Instant::now();
+    let asked = json!({"bolt11": invoice["bolt11"], "retry_for": 6});
+    let asked = line.alice.call_later("pay", asked);
+    wait_for("an invoice held", || {
+        let listed = line.carol.call("listinvoices", json!({"label": "held"}));
+        (listed["invoices"][0]["hold_state"] == "held").then_some(())
+    });
+    line.bob.kill();
+    let told = match asked.join().unwrap().unwrap_err() {
+        sendpay_rpc::client::CallError::Rpc(error) => error,
+        other => panic!("{other:?}"),
+    };
+    assert!(began.elapsed() < Duration::from_secs(20));
+    assert_eq!(told.code, 200, "{told:?}");
+    let data = told.data.unwrap();
+    assert_eq!(data["htlcs"][0]["short_channel_id"], line.near.as_str());
+    assert_eq!(data["safe_to_retry"], false);
+    // The forwarder comes back, and it completes.
+    line.bob.resume();
+    let preimage = json!({"preimage": invoice["payment_preimage"]});
+    line.carol.call("holdinvoicesettle", preimage);
+    let records = settled(&line.alice, &invoice);
+    assert_eq!(with(&records, "complete").len(), 1);
+    let again = line.alice.call("pay", json!([invoice["bolt11"]]));
+    assert_eq!(again["payment_preimage"], invoice["payment_preimage"]);
+    assert_eq!(line.alice.payments().len(), 1);
+}
+
+#[test]
+fn never_is_more_out_than_the_invoice_asks_for_however_many_pay_it() {
+    let net = Diamond::with(FAR_SAT, LIQUIDITY_SAT);
+    let invoice = net.dave.invoice("wanted", SPLIT_MSAT);
+    let asked: Vec<_> = ["pay", "xpay"]
+        .into_iter()
+        .cycle()
+        .take(12)
+        .map(|method| net.alice.call_later(method, json!([invoice["bolt11"]])))
+        .collect();
+    // Looked at as fast as it can be, until all have their answer.
+    let hash = json!({"payment_hash": invoice["payment_hash"]});
+    while asked.iter().any(|call| !call.is_finished()) {
+        let listed = net.alice.call("listsendpays", hash.clone());
+        let not_failed: u64 = listed["payments"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|record| record["status"] != "failed")
+            .map(|record| msat(&record["amount_msat"]))
+            .sum();
+        assert!(not_failed <= SPLIT_MSAT, "{not_failed}");
+    }
+    let preimages: BTreeSet<String> = asked
+        .into_iter()
+        .map(|call| call.join().unwrap().unwrap()["payment_preimage"].to_string())
+        .collect();
+    assert_eq!(preimages.len(), 1);
+    let records = settled(&net.alice, &invoice);
+    let paid: u64 = with(&records, "complete")
+        .iter()
+        .map(|part| msat(&part["amount_msat"]))
+        .sum();
+    assert_eq!(paid, SPLIT_MSAT);
+    assert_eq!(received(&net.dave, &invoice), SPLIT_MSAT);
 }

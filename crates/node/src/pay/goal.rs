@@ -36,6 +36,8 @@ pub(crate) struct Goal {
     pub(crate) expires_at: Option<u64>,
     /// Most fees of all our parts together.
     pub(crate) fee_max_msat: u64,
+    /// Blocks that the payee wants for the last HTLC.
+    pub(crate) final_delay: u32,
     /// Most blocks a route may lock for.
     pub(crate) delay_max: u32,
     /// Channels not to use, in either direction.
@@ -78,6 +80,7 @@ impl Goal {
             spontaneous: false,
             expires_at: Some(invoice.created_at.saturating_add(invoice.expiry)),
             fee_max_msat: pay.fee_max_msat,
+            final_delay: u32::try_from(invoice.min_final_cltv_expiry).unwrap_or(u32::MAX),
             delay_max: pay.delay_max,
             without_channels: pay.without_channels,
             without_nodes: pay.without_nodes,

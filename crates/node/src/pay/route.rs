@@ -6,7 +6,7 @@
 use std::sync::PoisonError;
 
 use lightning::ln::channel_state::ChannelDetails;
-use lightning::routing::gossip::{EffectiveCapacity, NodeId as GossipId};
+use lightning::routing::gossip::NodeId as GossipId;
 use lightning::routing::router::{
     CandidateRouteHop, PaymentParameters, Route, RouteParameters, find_route,
 };
@@ -25,11 +25,16 @@ use crate::route::{TOTAL_DELAY_MAX, direction, to_hops};
 /// is near enough.
 const HALVINGS: u32 = 7;
 
+/// What LDK's router keeps back of the blocks it is allowed, for the random ones that it adds at the
+/// end (twice the delay of a usual hop): given besides, so that the bound is where it should be.
+const KEPT_FOR_OFFSET: u32 = 2 * 40;
+
 /// What one look for routes starts from: everything at one instant.
 pub(super) struct Search<'a> {
     inner: &'a Inner,
     goal: &'a Goal,
     knowledge: &'a Knowledge,
+    delay_max: u32,
     payment: PaymentParameters,
     first_hops: Vec<ChannelDetails>,
     in_flight: InFlight,
@@ -68,7 +73,7 @@ impl<'a> Search<'a> {
             .payee
             .clone()
             .with_max_path_count(1)
-            .with_max_total_cltv_expiry_delta(delay_max)
+            .with_max_total_cltv_expiry_delta(delay_max + KEPT_FOR_OFFSET)
             .with_max_channel_saturation_power_of_half(0);
         payment.previously_failed_channels = knowledge.closed_channels().iter().copied().collect();
         let first_hops = inner
@@ -87,6 +92,7 @@ impl<'a> Search<'a> {
             inner,
             goal,
             knowledge,
+            delay_max,
             payment,
             first_hops,
             in_flight,
@@ -166,7 +172,10 @@ impl Draft<'_> {
 
     /// The route for as much as finds one, from least to most.
     fn greatest(&self, least: u64, most: u64, fee_max: Option<u64>) -> Result<Vec<Hop>, String> {
-        if let Ok(route) = self.route(most, fee_max) {
+        // All of it at once was tried before anything was divided.
+        if !self.routes.is_empty()
+            && let Ok(route) = self.route(most, fee_max)
+        {
             return Ok(route);
         }
         let mut best = self.route(least, fee_max)?;
@@ -247,8 +256,9 @@ impl Draft<'_> {
             [path] => path,
             _ => return Err("no single route".into()),
         };
-        let hops = to_hops(path, self.search.inner.our_id())
+        let mut hops = to_hops(path, self.search.inner.our_id())
             .ok_or_else(|| "the route cannot be expressed".to_owned())?;
+        let goal = self.search.goal;
         let (delivered, sent) = ends(&hops);
         // A path can be raised to some channel's least amount: more than asked for is not sent.
         if delivered != amount_msat {
@@ -257,11 +267,15 @@ impl Draft<'_> {
         if fee_max_msat.is_some_and(|fee_max| sent - delivered > fee_max) {
             return Err("the route costs more than is allowed".into());
         }
-        if hops
-            .first()
-            .is_some_and(|first| first.delay > self.search.goal.delay_max)
-        {
+        let longest = hops.first().map_or(0, |first| first.delay);
+        let too_long = longest.saturating_sub(self.search.delay_max);
+        // LDK's random blocks at the end are ours to give up.
+        let last = hops.last().map_or(0, |last| last.delay);
+        if too_long > last.saturating_sub(goal.final_delay) {
             return Err("the route locks for longer than is allowed".into());
+        }
+        for hop in &mut hops {
+            hop.delay -= too_long;
         }
         Ok(hops)
     }
@@ -322,9 +336,9 @@ impl ScoreLookUp for Bounded<'_> {
             },
             ..usage
         };
-        if let EffectiveCapacity::Total { capacity_msat, .. } = usage.effective_capacity
-            && total > capacity_msat
-        {
+        // The most that the channel says of one HTLC is all that is known of it: it stands for what it
+        // holds, as in LDK's own routes of several parts.
+        if !own && total > usage.effective_capacity.as_msat() {
             return NEVER;
         }
         let penalty = self.scorer.channel_penalty_msat(candidate, usage, weights);
