@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use sendpay_rpc::method::listpays::ListPays;
+use sendpay_ledger::{Cursor, Filter, Ledger, ReadError};
+use sendpay_rpc::method::listpays::{ListPays, PaymentGroup};
+use sendpay_rpc::value::{Amounts, InvoiceString};
 
 use super::selection::{Selection, selection};
 use crate::daemon::Daemon;
-use crate::listing::{self, First, Limit};
+use crate::listing::{self, First, Limit, Rows, Source};
 use crate::server::Reply;
 use crate::{attempts, convert};
 
@@ -18,40 +20,87 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: ListPays, reply: Reply) {
         Ok(filter) => filter,
         Err(error) => return reply.error(&error),
     };
-    let (ledger, amounts) = (daemon.node().ledger().clone(), daemon.amounts());
-    let height = daemon.node().height();
-    let (limit, with_parts) = (Limit(params.limit), params.attempts);
-    let asked = params.bolt11.map(|bolt11| bolt11.into_string());
-    let show = move |group: &sendpay_ledger::Group| {
-        let mut shown = convert::group(group, height, amounts);
+    let listing = Listing {
+        ledger: daemon.node().ledger().clone(),
+        filter,
+        height: daemon.node().height(),
+        amounts: daemon.amounts(),
+        asked: params.bolt11.map(InvoiceString::into_string),
+    };
+    let limit = Limit(params.limit);
+    if params.attempts {
+        return listing::stream(reply, "pays", limit, First::Apart, WithParts(listing)).await;
+    }
+    listing::stream(reply, "pays", limit, First::Apart, listing).await;
+}
+
+struct Listing {
+    ledger: Ledger,
+    filter: Filter,
+    height: u32,
+    amounts: Amounts,
+    /// The invoice that was asked for.
+    asked: Option<String>,
+}
+
+impl Source for Listing {
+    fn page(
+        &self,
+        after: Option<Cursor>,
+        rows_max: usize,
+        rows: &mut Rows,
+    ) -> Result<Option<Cursor>, ReadError> {
+        self.ledger
+            .groups_page(&self.filter, after, rows_max, &mut |group| {
+                rows.push(&self.shown(group));
+            })
+    }
+
+    fn ahead(&self, after: Cursor, rows: usize) -> Result<Option<Cursor>, ReadError> {
+        self.ledger.groups_ahead(&self.filter, after, rows)
+    }
+}
+
+impl Listing {
+    fn shown<'a>(&'a self, group: &'a sendpay_ledger::Group) -> PaymentGroup<&'a str> {
+        let mut shown = convert::group(group, self.height, self.amounts);
         if shown.bolt11.is_none() && shown.bolt12.is_none() {
             // CLN shows the invoice that was asked for where none was recorded.
-            shown.bolt11.clone_from(&asked);
+            shown.bolt11 = self.asked.as_deref();
         }
         shown
-    };
-    if !with_parts {
-        let read = move |after, groups_max, out: &mut listing::Rows<'_>| {
-            ledger.groups_page(&filter, after, groups_max, &mut |group| {
-                out.push(&show(group));
-            })
-        };
-        return listing::stream(reply, "pays", limit, First::Apart, read).await;
     }
-    let read = move |after, groups_max: usize, out: &mut listing::Rows<'_>| {
-        let groups_max = groups_max.min(TRIES_WITH_PARTS_A_PAGE);
+}
+
+/// The same with the parts of each try.
+struct WithParts(Listing);
+
+impl Source for WithParts {
+    fn page(
+        &self,
+        after: Option<Cursor>,
+        rows_max: usize,
+        rows: &mut Rows,
+    ) -> Result<Option<Cursor>, ReadError> {
+        let Listing {
+            ledger,
+            filter,
+            amounts,
+            ..
+        } = &self.0;
+        let rows_max = rows_max.min(TRIES_WITH_PARTS_A_PAGE);
         let mut groups = Vec::new();
-        let next = ledger.groups_page(&filter, after, groups_max, &mut |group| {
-            groups.push((group.payment_hash, group.groupid, show(group)));
+        let next = ledger.groups_page(filter, after, rows_max, &mut |group| {
+            groups.push(group.clone());
         })?;
         // Read once no reader is held: a page holds one until its end.
-        for (hash, groupid, mut shown) in groups {
-            let parts = ledger.group(hash, groupid)?;
-            let parts = parts.iter().map(|part| attempts::attempt(part, amounts));
+        for group in &groups {
+            let parts = ledger.group(group.payment_hash, group.groupid)?;
+            let parts = parts.iter().map(|part| attempts::attempt(part, *amounts));
+            let mut shown = self.0.shown(group);
             shown.attempts = Some(parts.collect());
-            out.push(&shown);
+            rows.push(&shown);
         }
         Ok(next)
-    };
-    listing::stream(reply, "pays", limit, First::Apart, read).await;
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sendpay_ledger::{Filter, Group, Ledger, Payment, ReadError, Status};
+use sendpay_ledger::{Cursor, Filter, Group, Ledger, Payment, ReadError, Status};
 use sendpay_rpc::method::paystatus::{
     PartFailure, PartFailureData, PartStatus, PartSuccess, PayStatus, TryStatus,
 };
@@ -12,7 +12,7 @@ use sendpay_rpc::value::Msat;
 use super::invoice_of;
 use crate::convert;
 use crate::daemon::{Daemon, unix_millis};
-use crate::listing::{self, First, Limit};
+use crate::listing::{self, First, Limit, Rows, Source};
 use crate::server::Reply;
 
 /// Tries read at once: each with all its parts, which are some hundreds at most.
@@ -26,19 +26,38 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: PayStatus, reply: Reply) {
             Err(error) => return reply.error(&error),
         }
     }
-    let ledger = daemon.node().ledger().clone();
-    let read = move |after, rows_max: usize, out: &mut listing::Rows<'_>| {
-        let mut groups = Vec::new();
+    let listing = Listing {
+        ledger: daemon.node().ledger().clone(),
+        filter,
+    };
+    listing::stream(reply, "pay", Limit(None), First::Apart, listing).await;
+}
+
+struct Listing {
+    ledger: Ledger,
+    filter: Filter,
+}
+
+impl Source for Listing {
+    fn page(
+        &self,
+        after: Option<Cursor>,
+        rows_max: usize,
+        rows: &mut Rows,
+    ) -> Result<Option<Cursor>, ReadError> {
         let rows_max = rows_max.min(TRIES_A_PAGE);
-        let next = ledger.groups_page(&filter, after, rows_max, &mut |group| {
-            groups.push(group.clone());
-        })?;
+        let mut groups = Vec::new();
+        let next = self
+            .ledger
+            .groups_page(&self.filter, after, rows_max, &mut |group| {
+                groups.push(group.clone());
+            })?;
+        // Read once no reader is held: a page holds one until its end.
         for group in groups {
-            out.push(&shown(&ledger, group)?);
+            rows.push(&shown(&self.ledger, group)?);
         }
         Ok(next)
-    };
-    listing::stream(reply, "pay", Limit(None), First::Apart, read).await;
+    }
 }
 
 fn shown(ledger: &Ledger, group: Group) -> Result<TryStatus, ReadError> {

@@ -5,7 +5,7 @@ use crate::params;
 use crate::payment::{Attempt, OutgoingHtlc};
 use crate::value::{
     EscapedText, FailureCode, Hash32, InvoiceString, ListIndex, ListOrder, Msat, NodeId, Number63,
-    PaymentMsat, PaymentStatus, Secret,
+    PaymentMsat, PaymentStatus, Secret, Subsystem,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,17 +69,19 @@ params! {
 }
 
 /// One try at a payment, all its parts together.
+// A long listing borrows its texts from the records; all else owns them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct PaymentGroup {
+#[schemars(rename = "PaymentGroup")]
+pub struct PaymentGroup<Text = String> {
     /// The bolt11 invoice, if one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bolt11: Option<String>,
+    pub bolt11: Option<Text>,
     /// The bolt12 invoice, if one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bolt12: Option<String>,
+    pub bolt12: Option<Text>,
     /// The description, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
+    pub description: Option<Text>,
     /// The final destination of the payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<NodeId>,
@@ -94,7 +96,7 @@ pub struct PaymentGroup {
     pub completed_at: Option<u64>,
     /// The label, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
+    pub label: Option<Text>,
     /// Proves that the payment was received. There if status is *complete*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preimage: Option<Secret>,
@@ -119,7 +121,7 @@ pub struct PaymentGroup {
     /// pays a payment_hash twice.
     pub safe_to_retry: bool,
     /// Why, in a line.
-    pub safe_to_retry_reason: String,
+    pub safe_to_retry_reason: Text,
     /// The parts, with the way that each took and why it failed. There if *attempts* is *true*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<Vec<Attempt>>,
@@ -138,6 +140,7 @@ impl Method for ListPays {
     const SUMMARY: &'static str = "show payments and what became of them";
     type Result = ListPaysResult;
     const SEE_ALSO: &'static [&'static str] = &["pay", "listsendpays", "sendpay", "delpay"];
+    const LISTS: Option<Subsystem> = Some(Subsystem::Sendpays);
     const EXAMPLES: &'static [Example] = &[Example {
         params: "status=pending",
         shows: "Payments that are under way.",
