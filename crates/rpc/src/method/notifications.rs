@@ -14,7 +14,7 @@ params! {
     /// `{"jsonrpc":"2.0","method":"message","params":{"id":7,"level":"info","message":"…"}}`
     ///
     /// *id* is that of the request, *level* is one of `debug`, `info`, `unusual` and `broken`, and
-    /// *message* is for people. *pay* tells of each part that it sends, and what became of it.
+    /// *message* is for people. *pay* and *xpay* tell of each part that they send, and what became of it.
     pub struct Notifications {
         /// Whether to send them.
         required enable: bool,
