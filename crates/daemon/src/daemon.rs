@@ -104,8 +104,8 @@ impl Daemon {
 pub struct Methods(pub Arc<Daemon>);
 
 impl Dispatch for Methods {
-    async fn dispatch(&self, request: Request, reply: Reply, _: ConnectionInfo) {
-        method::dispatch(&self.0, request, reply).await;
+    async fn dispatch(&self, request: Request, reply: Reply, connection: ConnectionInfo) {
+        method::dispatch(&self.0, request, reply, &connection).await;
     }
 }
 

@@ -17,3 +17,4 @@ mod method;
 mod pages;
 pub mod run;
 pub mod server;
+mod tries;

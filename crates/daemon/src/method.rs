@@ -42,24 +42,34 @@ use std::future::Future;
 use std::sync::Arc;
 
 use sendpay_node::{Bolt11, decode as decode_bolt11};
+use sendpay_rpc::filter::Filter;
 use sendpay_rpc::frame::Request;
 use sendpay_rpc::method::check::Check;
 use sendpay_rpc::method::notifications::{Notifications, NotificationsResult};
 use sendpay_rpc::method::stop::{Stop, StopResult};
-use sendpay_rpc::method::{Method, unknown};
+use sendpay_rpc::method::{Method, find, unknown};
 use sendpay_rpc::param::{Mode, ParamSet};
 use sendpay_rpc::value::InvoiceString;
 use sendpay_rpc::{Code, RpcError};
 
 use crate::daemon::Daemon;
-use crate::server::Reply;
+use crate::server::{ConnectionInfo, Notifier, Reply};
 
 /// Answers one request.
-pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Reply) {
-    if request.filter.is_some() {
-        let text = "filter: this daemon does not filter results yet; leave the member out";
-        return reply.error(&RpcError::invalid_params(text));
+pub(crate) async fn dispatch(
+    daemon: &Arc<Daemon>,
+    request: Request,
+    reply: Reply,
+    connection: &ConnectionInfo,
+) {
+    if find(&request.method).is_none() {
+        return reply.error(&unknown(&request.method));
     }
+    let reply = match request.filter.as_deref().map(Filter::read) {
+        None => reply,
+        Some(Ok(filter)) => reply.filtered(filter),
+        Some(Err(error)) => return reply.error(&error),
+    };
     let d = daemon;
     match request.method.as_str() {
         "check" => reply.outcome(Check::answer(&request.params)),
@@ -95,12 +105,14 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
         "listpeers" => answer(&request, reply, |p| listpeers::run(d, p)).await,
         "listsendpays" => stream(&request, reply, |p, r| listsendpays::run(d, p, r)).await,
         "newaddr" => answer(&request, reply, |p| newaddr::run(d, p)).await,
-        // Nothing here sends notifications yet, so there is nothing to switch.
         "notifications" => {
-            let none = |_: Notifications| async { Ok(NotificationsResult {}) };
-            answer(&request, reply, none).await;
+            let switch = |p: Notifications| async move {
+                connection.enable_notifications(p.enable);
+                Ok(NotificationsResult {})
+            };
+            answer(&request, reply, switch).await;
         }
-        "pay" => answer(&request, reply, |p| pay::run(d, p)).await,
+        "pay" => tell(&request, reply, |p, n| pay::run(d, p, n)).await,
         "sendpay" => answer(&request, reply, |p| sendpay::run(d, p)).await,
         "setchannel" => answer(&request, reply, |p| setchannel::run(d, p)).await,
         "settleimported" => answer(&request, reply, |p| settleimported::run(d, p)).await,
@@ -128,6 +140,19 @@ where
 {
     let result = match M::from_raw(&request.params, Mode::Normal) {
         Ok(params) => run(params).await,
+        Err(error) => Err(error),
+    };
+    reply.outcome(result);
+}
+
+/// As `answer`, for a method that tells of its progress if the client asked for that.
+async fn tell<M, F>(request: &Request, mut reply: Reply, run: impl FnOnce(M, Option<Notifier>) -> F)
+where
+    M: Method,
+    F: Future<Output = Result<M::Result, RpcError>>,
+{
+    let result = match M::from_raw(&request.params, Mode::Normal) {
+        Ok(params) => run(params, reply.notifier()).await,
         Err(error) => Err(error),
     };
     reply.outcome(result);

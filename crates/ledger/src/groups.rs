@@ -110,7 +110,7 @@ struct Scan {
 }
 
 impl Scan {
-    /// Looks at groups from the position on, in one snapshot: the outer statement holds it.
+    /// Looks at groups from the position on, in one snapshot.
     fn run(
         self,
         connection: &Connection,
@@ -131,6 +131,8 @@ impl Scan {
         let Some(window) = window else {
             return Ok(Step::PhaseEnds);
         };
+        // The texts are of the same one: an invoice's row may later be another's.
+        let _snapshot = connection.unchecked_transaction()?;
         let statement = heads_statement(&wanted, walk, position.phase);
         let mut heads = connection.prepare_cached(&statement)?;
         let numbers = Numbers {

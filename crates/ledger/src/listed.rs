@@ -32,8 +32,7 @@ impl Texts {
         self.0.push(WantedText { row, place, of });
     }
 
-    /// Reads them all, in their order in the table. What is stored of a text never changes, so they
-    /// may be read in another snapshot than the records.
+    /// Reads them all, in their order in the table; in the snapshot in which the records were read.
     pub(crate) fn read(
         mut self,
         connection: &Connection,

@@ -229,6 +229,9 @@ impl Page<'_> {
 
     /// The records, and then the texts of all of them.
     fn listed(&self) -> Result<Vec<Payment>, ReadError> {
+        // One snapshot for both: an invoice is removed with the last record of its hash, and its row
+        // may then be another's.
+        let _snapshot = self.connection.unchecked_transaction()?;
         let statement = page_statement(self.wanted, self.walk, self.phase);
         let mut statement = self.connection.prepare_cached(&statement)?;
         self.wanted.bind(&mut statement, self.numbers)?;

@@ -20,8 +20,8 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use reference::{Answer, Model, Record};
 use sendpay_ledger::{
-    BeginError, Begun, ChangeKind, DeleteError, Filter, Ledger, Msat, NewPayment, Order, Payment, PaymentId,
-    SettleError, Settled, Status, Store, Warning, payment_id,
+    BeginError, Begun, ChangeKind, DeleteError, Filter, Ledger, Msat, NewPayment, Order, Payment,
+    PaymentId, SettleError, Settled, Status, Store, Warning, payment_id,
 };
 use steps::{Step, hash, preimage, step};
 use tempfile::TempDir;

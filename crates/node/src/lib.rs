@@ -78,7 +78,9 @@ pub use network::{Announced, NetworkChannel, NetworkFilter, NetworkListing, Netw
 pub use pay::{PaidInvoice, Pay, PayError};
 pub use payment::{FirstHopError, SendPay, SendPayError, StartCheckError};
 pub use peer::{ConnectError, Peer};
-pub use route::{FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, direction, scid_text};
+pub use route::{
+    FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, check_route, direction, scid_text,
+};
 pub use start::StartError;
 pub use terms::{NewTerms, TermsError};
 pub use wallet::{Coin, FundError, WalletError};
