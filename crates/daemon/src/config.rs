@@ -4,12 +4,15 @@
 //! read: no file is made, no address looked up.
 
 mod autoclean;
+mod shown;
 
 pub use autoclean::AutocleanConfig;
+pub use shown::{Shown, shown};
 
 use autoclean::RawAutoclean;
 use sendpay_rpc::value::Amounts;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,6 +20,9 @@ use std::str::FromStr;
 
 /// The name of the file in the directory.
 pub const FILE_NAME: &str = "sendpayd.toml";
+
+/// The name of the RPC socket in the network's directory.
+const RPC_FILE: &str = "lightning-rpc";
 
 /// The longest alias that fits into a node announcement (BOLT 7), in bytes.
 pub const ALIAS_BYTES_MAX: usize = 32;
@@ -229,6 +235,8 @@ pub struct Config {
     pub log_level: LogLevel,
     /// Where to, if not to standard error.
     pub log_file: Option<PathBuf>,
+    /// Who set each key that was set, by its name with dots: `cmdline`, or the file.
+    pub sources: BTreeMap<String, String>,
 }
 
 /// Why there is no configuration.
@@ -284,15 +292,22 @@ impl Config {
     /// # Errors
     /// If anything is unknown, of the wrong kind, or of no use.
     pub fn load(dir: &Path, set: &[String]) -> Result<Self, ConfigError> {
-        let mut table = read_table(&dir.join(FILE_NAME))?;
+        let file = dir.join(FILE_NAME);
+        let mut table = read_table(&file)?;
+        let mut sources = BTreeMap::new();
+        let mut from_file = |key| sources.insert(key, file.display().to_string());
+        keys("", &table, &mut |key| drop(from_file(key)));
         for assignment in set {
             set_key(&mut table, assignment)?;
+            let (key, _) = assignment.split_once('=').unwrap_or_default();
+            sources.insert(key.trim().to_owned(), shown::COMMAND_LINE.to_owned());
         }
         let raw = Raw::deserialize(table).map_err(|error| {
             // TOML's own texts end with a line break when there is no place to point to.
             ConfigError::Type(error.to_string().trim_end().to_owned())
         })?;
-        raw.check(dir)
+        let config = raw.check(dir)?;
+        Ok(Config { sources, ..config })
     }
 
     /// Where everything of this network is: `DIR/<network>`.
@@ -304,7 +319,7 @@ impl Config {
     /// The RPC socket: `DIR/<network>/lightning-rpc`.
     #[must_use]
     pub fn rpc_socket(&self) -> PathBuf {
-        self.network_dir().join("lightning-rpc")
+        self.network_dir().join(RPC_FILE)
     }
 }
 
@@ -343,6 +358,16 @@ fn read_table(path: &Path) -> Result<toml::Table, ConfigError> {
             path: path.to_owned(),
             message: error.to_string().trim_end().to_owned(),
         })
+}
+
+/// Every key of the table that is no table itself, with dots.
+fn keys(prefix: &str, table: &toml::Table, each: &mut dyn FnMut(String)) {
+    for (name, value) in table {
+        match value {
+            toml::Value::Table(inner) => keys(&format!("{prefix}{name}."), inner, each),
+            _ => each(format!("{prefix}{name}")),
+        }
+    }
 }
 
 /// Puts `a.b=value` into the table. The value is TOML where it reads as such, else a string.
@@ -399,6 +424,7 @@ impl Raw {
             autoclean: self.autoclean.check(dir)?,
             log_level: self.log.level,
             log_file: self.log.file,
+            sources: BTreeMap::new(),
         })
     }
 }

@@ -15,6 +15,8 @@ pub mod import;
 mod listing;
 pub mod log;
 mod method;
+mod pages;
 mod request_key;
 pub mod run;
 pub mod server;
+mod tries;

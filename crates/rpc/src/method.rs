@@ -6,10 +6,13 @@
 
 pub mod cancelpay;
 pub mod check;
+pub mod close;
 pub mod connect;
 pub mod countsendpays;
 pub mod decode;
 pub mod delpay;
+pub mod disconnect;
+pub mod feerates;
 pub mod followsendpays;
 pub mod fundchannel;
 pub mod getinfo;
@@ -19,20 +22,27 @@ pub mod holdinvoice;
 pub mod holdinvoicecancel;
 pub mod holdinvoicesettle;
 pub mod invoice;
+pub mod listchannels;
+pub mod listconfigs;
+pub mod listforwards;
 pub mod listfunds;
 pub mod listinvoices;
+pub mod listnodes;
 pub mod listpays;
 pub mod listpeerchannels;
+pub mod listpeers;
 pub mod listsendpays;
 pub mod newaddr;
 pub mod notifications;
 pub mod pay;
 pub mod paystatus;
 pub mod sendpay;
+pub mod setchannel;
 pub mod settleimported;
 pub mod stop;
 pub mod wait;
 pub mod waitsendpay;
+pub mod withdraw;
 pub mod xpay;
 
 use crate::error::{Code, RpcError};
@@ -161,10 +171,13 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<listsendpays::ListSendPays>(),
     Entry::of::<cancelpay::CancelPay>(),
     Entry::of::<check::Check>(),
+    Entry::of::<close::Close>(),
     Entry::of::<connect::Connect>(),
     Entry::of::<countsendpays::CountSendPays>(),
     Entry::of::<decode::Decode>(),
     Entry::of::<delpay::DelPay>(),
+    Entry::of::<disconnect::Disconnect>(),
+    Entry::of::<feerates::FeeRates>(),
     Entry::of::<followsendpays::FollowSendPays>(),
     Entry::of::<fundchannel::FundChannel>(),
     Entry::of::<getinfo::GetInfo>(),
@@ -174,19 +187,26 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<holdinvoicecancel::HoldInvoiceCancel>(),
     Entry::of::<holdinvoicesettle::HoldInvoiceSettle>(),
     Entry::of::<invoice::Invoice>(),
+    Entry::of::<listchannels::ListChannels>(),
+    Entry::of::<listconfigs::ListConfigs>(),
+    Entry::of::<listforwards::ListForwards>(),
     Entry::of::<listfunds::ListFunds>(),
     Entry::of::<listinvoices::ListInvoices>(),
+    Entry::of::<listnodes::ListNodes>(),
     Entry::of::<listpays::ListPays>(),
     Entry::of::<listpeerchannels::ListPeerChannels>(),
+    Entry::of::<listpeers::ListPeers>(),
     Entry::of::<newaddr::NewAddr>(),
     Entry::of::<notifications::Notifications>(),
     Entry::of::<pay::Pay>(),
     Entry::of::<paystatus::PayStatus>(),
     Entry::of::<sendpay::SendPay>(),
+    Entry::of::<setchannel::SetChannel>(),
     Entry::of::<settleimported::SettleImported>(),
     Entry::of::<stop::Stop>(),
     Entry::of::<wait::Wait>(),
     Entry::of::<waitsendpay::WaitSendPay>(),
+    Entry::of::<withdraw::Withdraw>(),
     Entry::of::<xpay::XPay>(),
 ];
 

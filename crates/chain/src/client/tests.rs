@@ -402,6 +402,8 @@ async fn fee_rates_come_from_the_chain_and_have_a_floor() {
         "fallback"
     );
     assert_eq!(fees.on_chain_payment_sat_per_kw(), 5_000, "fallback");
+    assert_eq!(fees.estimates(), []);
+    assert_eq!(fees.within_blocks_sat_per_kw(6), 5_000, "fallback");
     client.refresh_fees().await.unwrap();
     let all = [
         (ConfirmationTarget::MaximumFeeEstimate, 2_753),
@@ -417,6 +419,13 @@ async fn fee_rates_come_from_the_chain_and_have_a_floor() {
         assert_eq!(rate(target), expected, "{target:?}");
     }
     assert_eq!(fees.on_chain_payment_sat_per_kw(), 253);
+    let estimates = fees.estimates();
+    let blocks: Vec<u32> = estimates.iter().map(|estimate| estimate.blocks).collect();
+    assert_eq!(blocks, [2, 6, 12, 144, 1_008]);
+    for within in [0, 1, 2, 100, 10_000] {
+        assert_eq!(fees.within_blocks_sat_per_kw(within), 253);
+    }
+    assert_eq!(fees.floor_sat_per_kw(), 253);
     regtest.stop().await;
     assert!(client.refresh_fees().await.is_err());
     assert_eq!(

@@ -21,6 +21,7 @@ pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResul
     let [red, green, blue] = node.color();
     let warnings = node.ledger().warnings().map_err(error::read)?;
     let height = node.height();
+    let fees_collected_msat = node.ledger().forward_fees_msat().map_err(error::read)?;
     Ok(GetInfoResult {
         id: node_id(node.id()),
         alias: node.alias(),
@@ -34,7 +35,7 @@ pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResul
         version: concat!("sendpay-", env!("CARGO_PKG_VERSION")).to_owned(),
         blockheight: height,
         network: daemon.network_name().to_owned(),
-        fees_collected_msat: Msat(node.fees_collected_msat()),
+        fees_collected_msat: Msat(fees_collected_msat),
         lightning_dir: daemon.network_dir().display().to_string(),
         our_features: None,
         warning_bitcoind_sync: daemon.chain_warning(),

@@ -14,8 +14,14 @@ use crate::convert::{hash, node_id, secret};
 use crate::daemon::Daemon;
 use crate::error::{self, PayWords};
 use crate::request_key::Asked;
+use crate::server::Notifier;
+use crate::tries;
 
-pub(super) async fn run(daemon: &Arc<Daemon>, params: Pay) -> Result<PayResult, RpcError> {
+pub(super) async fn run(
+    daemon: &Arc<Daemon>,
+    params: Pay,
+    notifier: Option<Notifier>,
+) -> Result<PayResult, RpcError> {
     if params.localinvreqid.is_some() {
         let text = "localinvreqid: invoice requests are not supported by this daemon yet";
         return Err(RpcError::new(Code::PayInvoiceRequestInvalid, text));
@@ -48,11 +54,11 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: Pay) -> Result<PayResult, 
         }
     }
     let amounts = daemon.amounts();
-    let paid = daemon
-        .node()
-        .pay(request)
+    let node = daemon.node();
+    let paying = node.pay(request);
+    let paid = tries::tell(node.ledger(), invoice.payment_hash, notifier, paying)
         .await
-        .map_err(|cause| error::pay(&cause, PayWords::Pay, daemon.node().height(), amounts))?;
+        .map_err(|cause| error::pay(&cause, PayWords::Pay, node.height(), amounts))?;
     Ok(PayResult {
         payment_preimage: secret(paid.preimage),
         amount_msat: amounts.payment(paid.amount_msat.msat()),

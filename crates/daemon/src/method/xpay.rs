@@ -14,8 +14,14 @@ use crate::convert::secret;
 use crate::daemon::Daemon;
 use crate::error::{self, PayWords};
 use crate::request_key::Asked;
+use crate::server::Notifier;
+use crate::tries;
 
-pub(super) async fn run(daemon: &Arc<Daemon>, params: XPay) -> Result<XPayResult, RpcError> {
+pub(super) async fn run(
+    daemon: &Arc<Daemon>,
+    params: XPay,
+    notifier: Option<Notifier>,
+) -> Result<XPayResult, RpcError> {
     refuse_what_is_not_built(&params)?;
     let invoice = invoice_of(daemon, &params.invstring)?;
     let asked = asked(&params);
@@ -40,11 +46,11 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: XPay) -> Result<XPayResult
         request: asked.key(params.idempotency_key),
     };
     let amounts = daemon.amounts();
-    let paid = daemon
-        .node()
-        .pay(request)
+    let node = daemon.node();
+    let paying = node.pay(request);
+    let paid = tries::tell(node.ledger(), invoice.payment_hash, notifier, paying)
         .await
-        .map_err(|cause| error::pay(&cause, PayWords::XPay, daemon.node().height(), amounts))?;
+        .map_err(|cause| error::pay(&cause, PayWords::XPay, node.height(), amounts))?;
     let result = result(&paid, amounts);
     if paid.before {
         let text = "Already paid this invoice successfully";
