@@ -54,15 +54,11 @@ pub(super) async fn run(
         }
     }
     let amounts = daemon.amounts();
-    let paying = daemon.node().pay(request);
-    let paid = tries::tell(
-        daemon.node().ledger(),
-        invoice.payment_hash,
-        notifier,
-        paying,
-    )
-    .await
-    .map_err(|cause| error::pay(&cause, PayWords::Pay, daemon.node().height(), amounts))?;
+    let node = daemon.node();
+    let paying = node.pay(request);
+    let paid = tries::tell(node.ledger(), invoice.payment_hash, notifier, paying)
+        .await
+        .map_err(|cause| error::pay(&cause, PayWords::Pay, node.height(), amounts))?;
     Ok(PayResult {
         payment_preimage: secret(paid.preimage),
         amount_msat: amounts.payment(paid.amount_msat.msat()),

@@ -46,15 +46,11 @@ pub(super) async fn run(
         request: asked.key(params.idempotency_key),
     };
     let amounts = daemon.amounts();
-    let paying = daemon.node().pay(request);
-    let paid = tries::tell(
-        daemon.node().ledger(),
-        invoice.payment_hash,
-        notifier,
-        paying,
-    )
-    .await
-    .map_err(|cause| error::pay(&cause, PayWords::XPay, daemon.node().height(), amounts))?;
+    let node = daemon.node();
+    let paying = node.pay(request);
+    let paid = tries::tell(node.ledger(), invoice.payment_hash, notifier, paying)
+        .await
+        .map_err(|cause| error::pay(&cause, PayWords::XPay, node.height(), amounts))?;
     let result = result(&paid, amounts);
     if paid.before {
         let text = "Already paid this invoice successfully";
