@@ -6,6 +6,7 @@
 mod cell;
 mod rows;
 
+pub(crate) use cell::date;
 pub(crate) use rows::Rows;
 
 use crate::Terminal;
