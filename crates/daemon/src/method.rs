@@ -6,6 +6,7 @@
 mod connect;
 mod countsendpays;
 mod decode;
+mod delinvoice;
 mod delpay;
 mod followsendpays;
 mod fundchannel;
@@ -24,6 +25,8 @@ mod selection;
 mod sendpay;
 mod settleimported;
 mod wait;
+mod waitanyinvoice;
+mod waitinvoice;
 mod waitsendpay;
 
 use std::future::Future;
@@ -54,6 +57,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
         "connect" => answer(&request, reply, |p| connect::run(d, p)).await,
         "countsendpays" => wait(&request, reply, |p| countsendpays::run(d, p)).await,
         "decode" => answer(&request, reply, |p| decode::run(d, p)).await,
+        "delinvoice" => answer(&request, reply, |p| delinvoice::run(d, p)).await,
         "delpay" => answer(&request, reply, |p| delpay::run(d, p)).await,
         "followsendpays" => stream(&request, reply, |p, r| followsendpays::run(d, p, r)).await,
         "fundchannel" => answer(&request, reply, |p| fundchannel::run(d, p)).await,
@@ -93,6 +97,8 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
             }
         }
         "wait" => wait(&request, reply, |p| wait::run(d, p)).await,
+        "waitanyinvoice" => wait(&request, reply, |p| waitanyinvoice::run(d, p)).await,
+        "waitinvoice" => wait(&request, reply, |p| waitinvoice::run(d, p)).await,
         "waitsendpay" => wait(&request, reply, |p| waitsendpay::run(d, p)).await,
         other => reply.error(&unknown(other)),
     }

@@ -7,9 +7,9 @@
 //! |---|---|
 //! | `start.rs` | the start, as a list of named steps, and the stop; `load.rs` reads what was stored, `background.rs` is what runs then |
 //! | `payment.rs` | a payment's way out and its way back; `pay.rs` is a loop above it |
-//! | `invoice.rs` | receiving: claim, hold, fail back |
+//! | `invoice.rs` | receiving: claim, hold, fail back; `new_invoice.rs` makes them, `invoice_end.rs`: how they end unpaid |
 //! | `event.rs` | LDK's events, one line each; `failure.rs` reads why a payment failed |
-//! | `route.rs` | CLN's hops and LDK's path; `getroute.rs` finds them |
+//! | `route.rs` | CLN's hops and LDK's path; `getroute.rs` finds them, `router.rs` hands them to LDK for a keysend |
 //! | `channel.rs`, `peer.rs`, `wallet.rs`, `keys.rs`, `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
 
@@ -23,15 +23,19 @@ mod failure;
 mod getroute;
 mod htlc;
 mod invoice;
+mod invoice_end;
 mod keys;
+mod keysend_in;
 mod ldk;
 mod load;
 mod logger;
+mod new_invoice;
 mod pay;
 mod payment;
 mod peer;
 mod redact;
 mod route;
+mod router;
 mod start;
 mod store;
 mod wallet;
@@ -50,7 +54,7 @@ use lightning::ln::msgs::SocketAddress;
 use lightning::util::config::UserConfig;
 use sendpay_chain::client::{ChainClient, Fees};
 use sendpay_ledger::{Begun, Failure, Invoice, Ledger, NodeId, PaymentHash, Preimage, Store};
-use tokio::sync::{Mutex as AsyncMutex, RwLock as AsyncRwLock, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, RwLock as AsyncRwLock, watch};
 use tokio::task::JoinSet;
 
 pub use bolt11::{Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode};
@@ -58,13 +62,14 @@ pub use channel::{Channel, OpenChannel, OpenError, OpenedChannel};
 pub use failure::code;
 pub use getroute::{GetRoute, GetRouteError};
 pub use htlc::{Htlc, HtlcStage};
-pub use invoice::{
-    CLTV_MAX, CLTV_MIN, CancelHeldError, HOLD_CLTV_DEFAULT, NewBolt11, NewInvoiceError,
-    SettleHeldError,
-};
+pub use invoice::{CancelHeldError, SettleHeldError};
+pub use invoice_end::{DeleteError, DeleteInvoice};
 pub use keys::{SEED_FILE, SeedError};
+pub use new_invoice::{
+    CLTV_MAX, CLTV_MIN, HOLD_CLTV_DEFAULT, NewBolt11, NewInvoiceError, RouteHints,
+};
 pub use pay::{PaidInvoice, Pay, PayError};
-pub use payment::{FirstHopError, SendPay, SendPayError, StartCheckError};
+pub use payment::{FirstHopError, SendPay, SendPayError, Spontaneous, StartCheckError};
 pub use peer::{ConnectError, Peer};
 pub use route::{FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, direction, scid_text};
 pub use start::StartError;
@@ -112,6 +117,7 @@ pub(crate) struct Inner {
     pub(crate) monitor: Arc<ldk::ChainMonitor>,
     pub(crate) manager: Arc<ldk::ChannelManager>,
     pub(crate) graph: Arc<ldk::Graph>,
+    pub(crate) router: Arc<router::PlannedRouter>,
     pub(crate) scorer: Arc<RwLock<ldk::Scorer>>,
     pub(crate) gossip: Arc<ldk::Gossip>,
     pub(crate) peers: Arc<ldk::PeerManager>,
@@ -124,8 +130,14 @@ pub(crate) struct Inner {
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) failures: Mutex<HashMap<LdkPaymentId, Failure>>,
     pub(crate) openings: Mutex<HashMap<u128, channel::Opening>>,
-    /// Hashes whose HTLCs are being claimed or cancelled.
+    /// Hashes whose HTLCs are being claimed or cancelled, or whose invoices end.
     pub(crate) deciding: Mutex<HashSet<PaymentHash>>,
+    /// Told when one of them is decided.
+    pub(crate) freed: Notify,
+    /// When the next invoice lapses, as far as the one who sleeps until then knows; in ms since 1970.
+    pub(crate) next_lapse_ms: AtomicU64,
+    /// Tells that one of a new invoice.
+    pub(crate) lapses_sooner: Notify,
     pub(crate) paying: pay::Running,
     pub(crate) fees_collected_msat: AtomicU64,
 }
@@ -295,6 +307,11 @@ impl Node {
     /// Makes an invoice.
     pub async fn new_invoice(&self, new: NewBolt11) -> Result<Invoice, NewInvoiceError> {
         self.inner.new_invoice(new).await
+    }
+
+    /// Removes an invoice, or only its description.
+    pub async fn delete_invoice(&self, ask: DeleteInvoice) -> Result<Invoice, DeleteError> {
+        self.inner.delete_invoice(ask).await
     }
 
     /// Settles a held invoice; returns when the claim is durable.

@@ -385,6 +385,7 @@ impl Attempt<'_> {
                 bolt11: Some(self.pay.bolt11.clone()),
                 description: self.pay.description.clone(),
                 cap_total: true,
+                spontaneous: None,
             })
             .await;
         match sent {
@@ -431,6 +432,7 @@ impl Attempt<'_> {
                 bolt11: Some(self.pay.bolt11.clone()),
                 description: self.pay.description.clone(),
                 cap_total: false,
+                spontaneous: None,
             })
             .await;
         match sent {

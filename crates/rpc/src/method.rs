@@ -8,6 +8,7 @@ pub mod check;
 pub mod connect;
 pub mod countsendpays;
 pub mod decode;
+pub mod delinvoice;
 pub mod delpay;
 pub mod followsendpays;
 pub mod fundchannel;
@@ -30,6 +31,8 @@ pub mod sendpay;
 pub mod settleimported;
 pub mod stop;
 pub mod wait;
+pub mod waitanyinvoice;
+pub mod waitinvoice;
 pub mod waitsendpay;
 
 use crate::error::{Code, RpcError};
@@ -126,6 +129,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<connect::Connect>(),
     Entry::of::<countsendpays::CountSendPays>(),
     Entry::of::<decode::Decode>(),
+    Entry::of::<delinvoice::DelInvoice>(),
     Entry::of::<delpay::DelPay>(),
     Entry::of::<followsendpays::FollowSendPays>(),
     Entry::of::<fundchannel::FundChannel>(),
@@ -147,6 +151,8 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<settleimported::SettleImported>(),
     Entry::of::<stop::Stop>(),
     Entry::of::<wait::Wait>(),
+    Entry::of::<waitanyinvoice::WaitAnyInvoice>(),
+    Entry::of::<waitinvoice::WaitInvoice>(),
     Entry::of::<waitsendpay::WaitSendPay>(),
 ];
 

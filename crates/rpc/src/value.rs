@@ -9,6 +9,7 @@ mod choice;
 mod integer;
 mod route;
 mod scid;
+mod spontaneous;
 mod text;
 
 pub use amount::{
@@ -22,7 +23,8 @@ pub use choice::{
 };
 pub use integer::{FailureCode, NUMBER63_MAX, Number63};
 pub use route::{Exclude, Excludes, RouteHop, RouteHops};
-pub use scid::{Scid, ScidDir};
+pub use scid::{ExposedChannels, Scid, ScidDir};
+pub use spontaneous::{ExtraTlvs, PrivateHop, PrivateRoutes};
 pub use text::{EscapedText, InvoiceString, Label, PlainText, TextList};
 
 /// Gives a type that is written as a string its serde and schema implementations, from its

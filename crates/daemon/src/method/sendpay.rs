@@ -33,6 +33,7 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: SendPay) -> Result<SendPay
             .description
             .map(|description| description.into_string()),
         cap_total: false,
+        spontaneous: None,
     };
     let us = convert::node_id(daemon.node().id());
     let begun = daemon

@@ -19,6 +19,7 @@ mod follows;
 mod harness;
 mod holds;
 mod imports;
+mod invoices;
 mod openings;
 mod payments;
 mod pays;
