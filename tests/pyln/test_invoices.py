@@ -8,6 +8,9 @@ import pytest
 
 from conftest import PATIENCE, wait_for
 
+# The generator of the curve: a node that nobody knows.
+NOBODY = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+
 # Both forms of the amounts of payments; those of invoices are integers in either.
 BOTH_FORMS = pytest.mark.parametrize(
     "pair", [(), ("amounts=integer",)], indirect=True, ids=["strings", "integers"]
@@ -107,3 +110,32 @@ def test_an_invoice_expires_while_it_is_waited_for(pair, refused):
     assert time.monotonic() - started < PATIENCE
     assert bob.listinvoices("short")["invoices"][0]["status"] == "expired"
     assert bob.wait("invoices", "updated", 1)["updated"] == 1
+
+
+@BOTH_FORMS
+def test_a_node_is_paid_without_an_invoice(pair, refused):
+    alice, bob = pair.alice.rpc, pair.bob.rpc
+    waits = in_background(bob.waitanyinvoice)
+    sent = alice.keysend(pair.bob.id, 10_000, label="thanks", extratlvs={7629169: b"hi".hex()})
+    assert sent["status"] == "complete"
+    assert (msat(sent["amount_msat"]), msat(sent["amount_sent_msat"])) == (10_000, 10_000)
+    assert sent["destination"] == pair.bob.id
+    preimage = bytes.fromhex(sent["payment_preimage"])
+    assert hashlib.sha256(preimage).hexdigest() == sent["payment_hash"]
+    told = waits()
+    assert told["payment_hash"] == sent["payment_hash"]
+    assert told["label"].startswith("keysend-")
+    assert told["description"] == "keysend: hi"
+    assert told["amount_received_msat"] == 10_000
+    again = alice.xkeysend(pair.bob.id, "20sat", maxfee=0)
+    assert again["successful_parts"] == 1
+    assert again["failed_parts"] == 0
+    assert msat(again["amount_msat"]) == 20_000
+    first, second = alice.listsendpays()["payments"]
+    assert (first["label"], first["payment_hash"]) == ("thanks", sent["payment_hash"])
+    assert second["payment_preimage"] == again["payment_preimage"]
+    assert "bolt11" not in second
+    error = refused(alice.keysend, pair.alice.id, 1_000)
+    assert error["code"] == -32602
+    error = refused(alice.keysend, NOBODY, 1_000, retry_for=1)
+    assert error["code"] == 205

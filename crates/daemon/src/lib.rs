@@ -3,6 +3,7 @@
 //! A library beside the binary so that tests can run its parts by themselves.
 
 mod archive;
+mod attempts;
 mod autoclean;
 mod changes;
 pub mod config;
@@ -14,5 +15,6 @@ pub mod import;
 mod listing;
 pub mod log;
 mod method;
+mod request_key;
 pub mod run;
 pub mod server;

@@ -3,6 +3,7 @@
 //! A handler turns parameters into a call of the node or the ledger and its outcome into a result;
 //! it decides nothing else. To add one: its file, and a line in `dispatch`.
 
+mod cancelpay;
 mod connect;
 mod countsendpays;
 mod decode;
@@ -14,6 +15,7 @@ mod getinfo;
 mod getroute;
 mod holdinvoice;
 mod invoice;
+mod keysend;
 mod listfunds;
 mod listinvoices;
 mod listpays;
@@ -21,6 +23,7 @@ mod listpeerchannels;
 mod listsendpays;
 mod newaddr;
 mod pay;
+mod paystatus;
 mod selection;
 mod sendpay;
 mod settleimported;
@@ -28,6 +31,8 @@ mod wait;
 mod waitanyinvoice;
 mod waitinvoice;
 mod waitsendpay;
+mod xkeysend;
+mod xpay;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -53,6 +58,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
     }
     let d = daemon;
     match request.method.as_str() {
+        "cancelpay" => answer(&request, reply, |p| cancelpay::run(d, p)).await,
         "check" => reply.outcome(Check::answer(&request.params)),
         "connect" => answer(&request, reply, |p| connect::run(d, p)).await,
         "countsendpays" => wait(&request, reply, |p| countsendpays::run(d, p)).await,
@@ -71,6 +77,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
         "holdinvoicecancel" => answer(&request, reply, |p| holdinvoice::cancel(d, p)).await,
         "holdinvoicesettle" => answer(&request, reply, |p| holdinvoice::settle(d, p)).await,
         "invoice" => answer(&request, reply, |p| invoice::run(d, p)).await,
+        "keysend" => answer(&request, reply, |p| keysend::run(d, p)).await,
         "listfunds" => answer(&request, reply, |p| listfunds::run(d, p)).await,
         "listinvoices" | "listinvoice" => {
             stream(&request, reply, |p, r| listinvoices::run(d, p, r)).await;
@@ -85,6 +92,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
             answer(&request, reply, none).await;
         }
         "pay" => answer(&request, reply, |p| pay::run(d, p)).await,
+        "paystatus" => stream(&request, reply, |p, r| paystatus::run(d, p, r)).await,
         "sendpay" => answer(&request, reply, |p| sendpay::run(d, p)).await,
         "settleimported" => answer(&request, reply, |p| settleimported::run(d, p)).await,
         "stop" => {
@@ -100,6 +108,8 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
         "waitanyinvoice" => wait(&request, reply, |p| waitanyinvoice::run(d, p)).await,
         "waitinvoice" => wait(&request, reply, |p| waitinvoice::run(d, p)).await,
         "waitsendpay" => wait(&request, reply, |p| waitsendpay::run(d, p)).await,
+        "xkeysend" => answer(&request, reply, |p| xkeysend::run(d, p)).await,
+        "xpay" => answer(&request, reply, |p| xpay::run(d, p)).await,
         other => reply.error(&unknown(other)),
     }
 }

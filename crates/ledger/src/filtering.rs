@@ -73,7 +73,8 @@ fn make(ledger: &Ledger, made: &Made) -> Option<(Payment, Made)> {
             description: None,
             route: Vec::new(),
             cltv_expiry: None,
-            cap_total: false,
+            cap_msat: None,
+            request: None,
         },
         at_ms,
     );
@@ -390,7 +391,8 @@ fn of_many_times(ledger: &Ledger) {
             description: None,
             route: Vec::new(),
             cltv_expiry: None,
-            cap_total: false,
+            cap_msat: None,
+            request: None,
         };
         ledger.begin(new, at_ms)
     };

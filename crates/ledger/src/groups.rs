@@ -6,9 +6,11 @@ use rusqlite::{Connection, OptionalExtension as _, Statement};
 use crate::filter::{Numbers, Wanted};
 use crate::page::Step;
 use crate::position::{Phase, Position};
+use crate::standing::standing;
 use crate::walk::{self, Kind, Limits, ROWS_LOOKED_AT_MAX, Walk};
 use crate::{
-    Cursor, Filter, Ledger, Msat, NodeId, PaymentHash, Preimage, ReadError, Status, Violation,
+    Cursor, Filter, Ledger, Msat, NodeId, PaymentHash, Preimage, ReadError, Standing, Status,
+    Violation,
 };
 
 /// One try at paying a hash: all its parts, summed up.
@@ -45,6 +47,8 @@ pub struct Group {
     pub destination: Option<NodeId>,
     /// Of the first part.
     pub label: Option<String>,
+    /// Whether its hash may be paid again, and what is out.
+    pub standing: Standing,
 }
 
 impl Ledger {
@@ -310,6 +314,7 @@ impl Sum {
                 description: None,
                 destination: None,
                 label: None,
+                standing: Standing::Free,
             },
             parts: 0,
             label: first.get(8)?,
@@ -340,6 +345,7 @@ impl Sum {
             description: text(self.description)?,
             label: text(self.label)?,
             destination: destination.map(NodeId),
+            standing: standing(connection, &self.group)?,
             ..self.group
         })
     }

@@ -74,7 +74,7 @@ prop_compose! {
         description in text(&["coffee"]),
         hops in prop::collection::vec((1..4u8, any::<u64>(), 0..2u8), 0..3),
         cltv_expiry in prop::option::of(any::<u32>()),
-        cap_total in prop::bool::weighted(0.3),
+        cap in prop::option::weighted(0.3, prop_oneof![3 => Just(3000u64), 1 => Just(2000)]),
     ) -> NewPayment {
         let msat = |msat| Msat::new(msat).unwrap();
         NewPayment {
@@ -99,7 +99,8 @@ prop_compose! {
                 })
                 .collect(),
             cltv_expiry,
-            cap_total,
+            cap_msat: cap.map(msat),
+            request: None,
         }
     }
 }
@@ -501,6 +502,7 @@ fn begun(answer: Result<Begun, BeginError>) -> Answer {
         Ok(Begun::New(payment)) => Answer::New(Record::from(&payment)),
         Ok(Begun::Pending(payment)) => Answer::Pending(Record::from(&payment)),
         Ok(Begun::Complete(payment)) => Answer::Complete(Record::from(&payment)),
+        Ok(Begun::Failed(_)) => unreachable!("only of a request with a key"),
         Err(error) => Answer::Refused(error.to_string()),
     }
 }

@@ -68,7 +68,7 @@ pub use keys::{SEED_FILE, SeedError};
 pub use new_invoice::{
     CLTV_MAX, CLTV_MIN, HOLD_CLTV_DEFAULT, NewBolt11, NewInvoiceError, RouteHints,
 };
-pub use pay::{PaidInvoice, Pay, PayError};
+pub use pay::{KeySend, PaidInvoice, Pay, PayError, Tried, Unsent, Why};
 pub use payment::{FirstHopError, SendPay, SendPayError, Spontaneous, StartCheckError};
 pub use peer::{ConnectError, Peer};
 pub use route::{FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, direction, scid_text};
@@ -297,6 +297,16 @@ impl Node {
     /// Pays an invoice, or joins a payment of it that is under way.
     pub async fn pay(&self, pay: Pay) -> Result<PaidInvoice, PayError> {
         self.inner.pay(pay).await
+    }
+
+    /// Ends further tries of a payment that is under way; false when none of that hash is.
+    pub fn cancel_pay(&self, hash: &PaymentHash) -> bool {
+        self.inner.cancel_pay(hash)
+    }
+
+    /// Pays a node that has made no invoice.
+    pub async fn keysend(&self, ask: KeySend) -> Result<PaidInvoice, PayError> {
+        self.inner.keysend(ask).await
     }
 
     /// Finds a route.

@@ -19,7 +19,7 @@ use lightning::types::payment::{
 };
 use sendpay_ledger::{
     BeginError, Begun, Closed, Failure, Hop, Msat, NewPayment, Payment, PaymentHash, PaymentId,
-    Preimage, SelfPayError,
+    Preimage, RequestKey, SelfPayError,
 };
 use thiserror::Error;
 
@@ -54,8 +54,10 @@ pub struct SendPay {
     pub bolt11: Option<String>,
     /// The invoice's description, where it has only a hash of it.
     pub description: Option<String>,
-    /// Refuse what would exceed the total (`pay`).
-    pub cap_total: bool,
+    /// Refuse what would make all pending parts together more than this (`pay`).
+    pub cap_msat: Option<Msat>,
+    /// The key of the request, if it has one.
+    pub request: Option<RequestKey>,
     /// A payment without an invoice: the preimage goes along.
     pub spontaneous: Option<Spontaneous>,
 }
@@ -67,6 +69,20 @@ pub struct Spontaneous {
     pub preimage: Preimage,
     /// More for the destination: numbers from 65536, each once, and bytes.
     pub tlvs: Vec<(u64, Vec<u8>)>,
+}
+
+impl Spontaneous {
+    /// The onion with all but the preimage, which LDK adds.
+    pub(crate) fn along(
+        &self,
+        onion: RecipientOnionFields,
+    ) -> Result<RecipientOnionFields, RouteError> {
+        if self.tlvs.is_empty() {
+            return Ok(onion);
+        }
+        let tlvs = RecipientCustomTlvs::new(self.tlvs.clone()).map_err(|()| RouteError::Tlvs)?;
+        Ok(onion.with_custom_tlvs(tlvs))
+    }
 }
 
 /// The first channel does not take it now; nothing was recorded.
@@ -232,7 +248,8 @@ impl Inner {
             description: send.description,
             route: Vec::new(),
             cltv_expiry: None,
-            cap_total: false,
+            cap_msat: None,
+            request: send.request,
         };
         self.store.room().await?;
         match self
@@ -240,6 +257,7 @@ impl Inner {
             .self_pay(new, send.payment_secret, unix_millis())
             .await?
         {
+            Ok(Begun::Failed(payment)) => Err(SendPayError::SelfRefused(Box::new(payment))),
             Ok(begun) => Ok(begun),
             Err(SelfPayError::Begin(cause)) => Err(cause.into()),
             Err(SelfPayError::Refused(payment)) => Err(SendPayError::SelfRefused(payment)),
@@ -398,7 +416,8 @@ fn new_payment(send: &SendPay, height: u32) -> Result<NewPayment, RouteError> {
         description: send.description.clone(),
         route: send.route.clone(),
         cltv_expiry: Some(cltv_expiry),
-        cap_total: send.cap_total,
+        cap_msat: send.cap_msat,
+        request: send.request.clone(),
     })
 }
 
@@ -410,12 +429,8 @@ fn onion(send: &SendPay, total: Msat) -> Result<RecipientOnionFields, RouteError
     };
     onion.payment_metadata = send.payment_metadata.clone();
     match &send.spontaneous {
-        Some(spontaneous) if !spontaneous.tlvs.is_empty() => {
-            let tlvs = RecipientCustomTlvs::new(spontaneous.tlvs.clone());
-            let tlvs = tlvs.map_err(|()| RouteError::Tlvs)?;
-            Ok(onion.with_custom_tlvs(tlvs))
-        }
-        _ => Ok(onion),
+        Some(spontaneous) => spontaneous.along(onion),
+        None => Ok(onion),
     }
 }
 
@@ -445,6 +460,7 @@ fn refusal(cause: RetryableSendFailure) -> Option<String> {
     }
 }
 
-fn goes_by(channel: &ChannelDetails, scid: u64) -> bool {
+/// Whether a channel has this id, or is called by it.
+pub(crate) fn goes_by(channel: &ChannelDetails, scid: u64) -> bool {
     channel.short_channel_id == Some(scid) || channel.outbound_scid_alias == Some(scid)
 }

@@ -4,6 +4,7 @@
 //! What a method does is in the daemon, in a file of the same name. To add a method: its file
 //! here, a `mod` line and an entry in the list; then its file in the daemon.
 
+pub mod cancelpay;
 pub mod check;
 pub mod connect;
 pub mod countsendpays;
@@ -19,6 +20,7 @@ pub mod holdinvoice;
 pub mod holdinvoicecancel;
 pub mod holdinvoicesettle;
 pub mod invoice;
+pub mod keysend;
 pub mod listfunds;
 pub mod listinvoices;
 pub mod listpays;
@@ -27,6 +29,7 @@ pub mod listsendpays;
 pub mod newaddr;
 pub mod notifications;
 pub mod pay;
+pub mod paystatus;
 pub mod sendpay;
 pub mod settleimported;
 pub mod stop;
@@ -34,6 +37,8 @@ pub mod wait;
 pub mod waitanyinvoice;
 pub mod waitinvoice;
 pub mod waitsendpay;
+pub mod xkeysend;
+pub mod xpay;
 
 use crate::error::{Code, RpcError};
 use crate::param::{Mode, ParamSet, ParamSpec, Params, Presence, doc_text};
@@ -125,6 +130,7 @@ pub struct Entry {
 /// Every method, `listsendpays` first, then by name.
 pub const METHODS: &[Entry] = &[
     Entry::of::<listsendpays::ListSendPays>(),
+    Entry::of::<cancelpay::CancelPay>(),
     Entry::of::<check::Check>(),
     Entry::of::<connect::Connect>(),
     Entry::of::<countsendpays::CountSendPays>(),
@@ -140,6 +146,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<holdinvoicecancel::HoldInvoiceCancel>(),
     Entry::of::<holdinvoicesettle::HoldInvoiceSettle>(),
     Entry::of::<invoice::Invoice>(),
+    Entry::of::<keysend::KeySend>(),
     Entry::of::<listfunds::ListFunds>(),
     Entry::of::<listinvoices::ListInvoices>(),
     Entry::of::<listpays::ListPays>(),
@@ -147,6 +154,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<newaddr::NewAddr>(),
     Entry::of::<notifications::Notifications>(),
     Entry::of::<pay::Pay>(),
+    Entry::of::<paystatus::PayStatus>(),
     Entry::of::<sendpay::SendPay>(),
     Entry::of::<settleimported::SettleImported>(),
     Entry::of::<stop::Stop>(),
@@ -154,6 +162,8 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<waitanyinvoice::WaitAnyInvoice>(),
     Entry::of::<waitinvoice::WaitInvoice>(),
     Entry::of::<waitsendpay::WaitSendPay>(),
+    Entry::of::<xkeysend::XKeySend>(),
+    Entry::of::<xpay::XPay>(),
 ];
 
 /// The method with this name, or with this alias.

@@ -355,3 +355,131 @@ fn who_waits_is_told_when_the_daemon_stops() {
         }
     }
 }
+
+#[test]
+fn an_invoice_names_the_channels_and_addresses_that_are_asked_for() {
+    let pair = Pair::start();
+    // A second channel, which nobody is told of.
+    let params = json!({"id": pair.bob.id, "amount": 1_000_000, "announce": false});
+    let opened = pair.alice.call("fundchannel", params);
+    pair.chain.mine(6);
+    for node in [&pair.alice, &pair.bob] {
+        node.wait_for_height(pair.chain.height());
+        wait_for("a usable channel", || {
+            node.usable_channel(&opened["channel_id"])
+        });
+    }
+    let bob = &pair.bob;
+    let private = bob.call(
+        "listpeerchannels",
+        json!({"channel_id": opened["channel_id"]}),
+    );
+    let private = &private["channels"][0];
+    let mut number = 0;
+    let mut routes = |more: Value| {
+        number += 1;
+        let mut params = json!({"amount_msat": 1_000, "label": number, "description": "test"});
+        params
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let made = bob.call("invoice", params);
+        let decoded = bob.call("decode", json!([made["bolt11"]]));
+        assert_eq!(decoded["payee"], bob.id);
+        let routes = decoded.get("routes").cloned().unwrap_or(json!([]));
+        (made, decoded, routes)
+    };
+    // The announced channel is known to all by now.
+    assert_eq!(routes(json!({})).2, json!([]));
+    assert_eq!(routes(json!({"exposeprivatechannels": false})).2, json!([]));
+    let (made, _, hinted) = routes(json!({"exposeprivatechannels": true}));
+    assert_eq!(hinted.as_array().unwrap().len(), 1, "{hinted}");
+    assert_eq!(hinted[0][0]["pubkey"], pair.alice.id);
+    assert_eq!(
+        pair.alice.call("pay", json!([made["bolt11"]]))["status"],
+        "complete"
+    );
+    let scid = &private["short_channel_id"];
+    for named in [json!(scid), json!([scid, "1x1x1"])] {
+        let (_, _, named) = routes(json!({"exposeprivatechannels": named}));
+        assert_eq!(named, hinted);
+    }
+    let (_, _, announced) = routes(json!({"exposeprivatechannels": pair.channel}));
+    assert_eq!(announced.as_array().unwrap().len(), 1);
+    assert_ne!(announced, hinted);
+    let address = bob.call("newaddr", json!({}))["bech32"].clone();
+    let (_, decoded, _) = routes(json!({"fallbacks": [address]}));
+    assert_eq!(decoded["fallbacks"][0]["addr"], address);
+    let too_much = json!({"amount_msat": "100000000000msat", "label": "x", "description": ""});
+    let made = bob.call("invoice", too_much);
+    let text = "Insufficient incoming channel capacity to pay invoice";
+    assert_eq!(made["warning_capacity"], text);
+    let both = json!({
+        "amount_msat": "10000000sat", "label": "y", "description": "",
+        "exposeprivatechannels": true,
+    });
+    let made = bob.call("invoice", both);
+    assert_eq!(
+        made["warning_mpp"],
+        "The invoice is only payable by MPP-capable payers."
+    );
+    let one = json!({"amount_msat": "10000000sat", "label": "z", "description": ""});
+    let made = bob.call("invoice", one);
+    assert!(
+        made["warning_private_unused"]
+            .as_str()
+            .unwrap()
+            .contains("exposeprivatechannels")
+    );
+}
+
+#[test]
+fn an_invoice_with_channels_or_addresses_that_cannot_be_is_not_made() {
+    let (_dir, _chain, node) = alone();
+    let mainnet = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+    let scid = "should be a short_channel_id of form NxNxN: invalid token (see logs for details)";
+    for (more, code, message) in [
+        (
+            json!({"exposeprivatechannels": "1x1x1"}),
+            902,
+            "None of those hints were suitable local channels".to_owned(),
+        ),
+        (
+            json!({"exposeprivatechannels": ["1x1x1", "2x2x2"]}),
+            902,
+            "None of those hints were suitable local channels".to_owned(),
+        ),
+        (
+            json!({"exposeprivatechannels": "maybe"}),
+            -32602,
+            format!("exposeprivatechannels: {scid}"),
+        ),
+        (
+            json!({"fallbacks": ["nonsense"]}),
+            -1,
+            "Fallback address not valid".to_owned(),
+        ),
+        (
+            json!({"fallbacks": [mainnet]}),
+            -1,
+            "Fallback address does not match our network regtest".to_owned(),
+        ),
+        (
+            json!({"fallbacks": "x"}),
+            -32602,
+            "fallbacks: should be an array: invalid token (see logs for details)".to_owned(),
+        ),
+    ] {
+        let mut params = json!({"amount_msat": 1, "label": "x", "description": ""});
+        params
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let error = node.refused("invoice", params);
+        assert_eq!((error.code, error.message), (code, message), "{more}");
+    }
+    assert_eq!(
+        node.call("listinvoices", json!({})),
+        json!({"invoices": []})
+    );
+}

@@ -13,5 +13,6 @@ mod invoices;
 mod paging;
 mod promises;
 mod repeat;
+mod requests;
 mod retire;
 mod scene;
