@@ -22,7 +22,7 @@ mod network;
 pub use chain::Chain;
 // A bench uses fewer of them than the tests.
 #[allow(unused_imports)]
-pub use network::{Chained, Diamond, FORWARD_FEE_MSAT, Line, Pair, direct, direction, hop};
+pub use network::{Chained, Diamond, Line, Pair, direct, direction, hop};
 
 /// Longest that anything may take before the test is given up.
 pub const PATIENCE: Duration = Duration::from_secs(60);

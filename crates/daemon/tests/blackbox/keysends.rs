@@ -67,7 +67,8 @@ fn a_keysend_finds_its_way_and_pays_no_more_than_the_fee_allowed() {
             "destination": line.carol.id, "amount_msat": 100_000, "maxfee": maxfee, "retry_for": 5,
         })
     };
-    let fee = crate::harness::FORWARD_FEE_MSAT;
+    // What bob asks for by the page of his channel: 1000 msat, and 10 millionths.
+    let fee = 1_001;
     let error = line.alice.refused("xkeysend", to_carol(fee - 1));
     assert_eq!(error.code, 206, "{error:?}");
     assert!(line.alice.payments().is_empty());
