@@ -28,6 +28,7 @@ pub enum Begun {
 
 impl Ledger {
     /// Applies the repeat rules and makes the pending record, in one commit (L1, L7).
+    /// A key that stands for an earlier request comes before the rules: its part is the answer.
     pub fn begin(&self, new: NewPayment, now_ms: u64) -> Ticket<Result<Begun, BeginError>> {
         let changed = Arc::clone(&self.payments_changed);
         self.store.enqueue_then(

@@ -1,8 +1,11 @@
 //! Channels that are closed: with the other end, without it, and where the money goes.
 
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+
 use serde_json::{Value, json};
 
-use crate::harness::{Node, Pair, wait_for};
+use crate::harness::{Node, PATIENCE, Pair, wait_for};
 
 /// Confirmed coins of a wallet, in msat.
 fn funds_msat(node: &Node) -> u64 {
@@ -142,4 +145,42 @@ fn a_close_waits_for_a_peer_that_is_away_and_two_requests_see_the_same_end() {
     pair.bob.resume();
     let first = first.join().unwrap().unwrap();
     assert_eq!(mutual(&first), mutual(&second.join().unwrap().unwrap()));
+}
+
+#[test]
+fn a_close_that_waits_is_told_when_the_daemon_stops() {
+    let mut pair = Pair::start();
+    pair.bob.kill();
+    wait_for("bob to be away", || {
+        (channels(&pair.alice)[0]["peer_connected"] == false).then_some(())
+    });
+    let mut stream = UnixStream::connect(pair.alice.socket()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    for (id, method, params) in [
+        (1, "close", json!([pair.channel])),
+        (2, "getinfo", json!([])),
+    ] {
+        let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        write!(stream, "{request}").unwrap();
+    }
+    let mut replies = BufReader::new(stream).lines();
+    let mut reply = || -> Value {
+        let line = replies.find(|line| !line.as_ref().unwrap().is_empty());
+        serde_json::from_str(&line.unwrap().unwrap()).unwrap()
+    };
+    // The second is answered while the first waits.
+    assert_eq!(reply()["id"], 2);
+    assert!(pair.alice.terminate().success());
+    let closed = reply();
+    assert_eq!(
+        (&closed["id"], &closed["error"]["code"]),
+        (&json!(1), &json!(-5))
+    );
+    // The channel is as it was.
+    pair.alice.resume();
+    pair.bob.resume();
+    wait_for("a usable channel", || {
+        pair.alice
+            .usable_channel(&channels(&pair.alice)[0]["channel_id"])
+    });
 }
