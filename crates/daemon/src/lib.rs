@@ -14,5 +14,6 @@ pub mod import;
 mod listing;
 pub mod log;
 mod method;
+pub mod old_state;
 pub mod run;
 pub mod server;

@@ -54,6 +54,7 @@ use tokio::sync::{Mutex as AsyncMutex, RwLock as AsyncRwLock, watch};
 use tokio::task::JoinSet;
 
 pub use bolt11::{Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode};
+pub use chain::{CatchUpError, ChainView};
 pub use channel::{Channel, OpenChannel, OpenError, OpenedChannel};
 pub use failure::code;
 pub use getroute::{GetRoute, GetRouteError};
@@ -118,6 +119,7 @@ pub(crate) struct Inner {
     pub(crate) sweeper: Arc<ldk::Sweeper>,
     pub(crate) listening: Option<SocketAddr>,
     pub(crate) height: watch::Receiver<u32>,
+    pub(crate) chain_view: watch::Receiver<chain::ChainView>,
     /// Held by a send from the look at the height to LDK's own, so that the `cltv_expiry` in the
     /// record is the one in the HTLC.
     pub(crate) height_fixed: Arc<AsyncRwLock<()>>,
@@ -229,6 +231,11 @@ impl Node {
     /// Height of the last block that every part has seen.
     pub fn height(&self) -> u32 {
         *self.inner.height.borrow()
+    }
+
+    /// How the node and its chain backend stand to each other.
+    pub fn chain_view(&self) -> ChainView {
+        self.inner.chain_view.borrow().clone()
     }
 
     /// Resolves when the height reaches `height`.

@@ -57,6 +57,14 @@ pub enum ConnectError {
     /// It is our own id.
     #[error("that is this node itself")]
     Ourselves,
+    /// We do not know yet how high the chain is, and could take an HTLC that has no time left.
+    #[error("still reading blocks, at {height} of {best}: peers are connected after that")]
+    CatchingUp {
+        /// Height of the last block that was read.
+        height: u32,
+        /// Height of the last block that there is.
+        best: u32,
+    },
 }
 
 /// A connected peer.
@@ -72,12 +80,29 @@ pub struct Peer {
     pub inbound: bool,
 }
 
-/// Accepts connections until `stop`.
-pub(crate) async fn listen(
+/// Lets peers in and dials those of our channels until `stop`, from when the blocks that came while
+/// the node was away have been read.
+pub(crate) async fn meet(
     inner: Arc<Inner>,
-    listener: TcpListener,
+    listener: Option<TcpListener>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let mut chain = inner.chain_view.clone();
+    tokio::select! {
+        caught_up = chain.wait_for(|chain| chain.caught_up) => if caught_up.is_err() { return },
+        _ = stop.wait_for(|stop| *stop) => return,
+    }
+    let dialling = keep_connected(inner.clone(), stop.clone());
+    match listener {
+        Some(listener) => {
+            tokio::join!(dialling, listen(inner, listener, stop));
+        }
+        None => dialling.await,
+    }
+}
+
+/// Accepts connections until `stop`.
+async fn listen(inner: Arc<Inner>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(tokio::sync::Semaphore::new(INBOUND_MAX));
     loop {
         let accepted = tokio::select! {
@@ -169,6 +194,13 @@ pub(crate) async fn connect(
     if node_id == inner.node_id {
         return Err(ConnectError::Ourselves);
     }
+    let chain = inner.chain_view.borrow().clone();
+    if !chain.caught_up {
+        return Err(ConnectError::CatchingUp {
+            height: *inner.height.borrow(),
+            best: chain.best,
+        });
+    }
     if let Some(peer) = find(inner, &node_id) {
         if let Some(address) = address {
             remember(inner, &node_id, &address);
@@ -257,7 +289,7 @@ fn known_address(inner: &Inner, node_id: &PublicKey) -> Option<String> {
 }
 
 /// Dials every peer with whom we have a channel, whose address we know, and who is away.
-pub(crate) async fn keep_connected(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
+async fn keep_connected(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
     let mut tries: HashMap<PublicKey, (Instant, Duration)> = HashMap::new();
     loop {
         let away: Vec<PublicKey> = channel_peers(&inner)

@@ -38,7 +38,7 @@ pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResul
         lightning_dir: daemon.network_dir().display().to_string(),
         our_features: None,
         warning_bitcoind_sync: daemon.chain_warning(),
-        warning_lightningd_sync: None,
+        warning_lightningd_sync: blocks_missing(height, node.chain_view().best),
         warning_late_preimage: late_preimages(&warnings),
     })
 }
@@ -50,6 +50,13 @@ fn address(address: &std::net::SocketAddr) -> Address {
         address: address.ip().to_string(),
         port: address.port(),
     }
+}
+
+/// CLN's words, and how far we are.
+fn blocks_missing(height: u32, best: u32) -> Option<String> {
+    (height < best).then(|| {
+        format!("Still loading latest blocks from bitcoind: {height} of {best} have been read")
+    })
 }
 
 /// What breaks promise L4 is never silent.

@@ -10,6 +10,7 @@
 
 mod autoclean;
 mod bad_input;
+mod bitcoind;
 mod clients;
 #[path = "../../../import/tests/import/fixture.rs"]
 mod cln;
@@ -19,6 +20,9 @@ mod follows;
 mod harness;
 mod holds;
 mod imports;
+mod liars;
+mod old_state;
+mod onchain;
 mod openings;
 mod payments;
 mod pays;
