@@ -12,6 +12,7 @@ mod settings;
 pub use autoclean::AutocleanConfig;
 pub use settings::Settings;
 
+use sendpay_node::Announced;
 use sendpay_rpc::value::Amounts;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -163,7 +164,9 @@ pub struct Config {
     /// Where other nodes connect to.
     pub listen: SocketAddr,
     /// The addresses that the network is told of.
-    pub announce: Vec<SocketAddr>,
+    pub announce: Vec<Announced>,
+    /// The SOCKS5 proxy through which other nodes are dialled, if any.
+    pub proxy: Option<SocketAddr>,
     /// How amounts of payments are written.
     pub amounts: Amounts,
     /// Where blocks come from.

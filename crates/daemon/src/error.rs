@@ -243,6 +243,9 @@ pub(crate) fn connect(cause: &ConnectError) -> RpcError {
         ConnectError::NoAddress(_) => Code::ConnectNoKnownAddress,
         ConnectError::Resolve { .. }
         | ConnectError::Tcp { .. }
+        | ConnectError::Socket(_)
+        | ConnectError::Proxy { .. }
+        | ConnectError::NoProxy(_)
         | ConnectError::CatchingUp { .. } => Code::ConnectAllAddressesFailed,
         ConnectError::Handshake(_) => Code::ConnectDisconnectedDuring,
         ConnectError::Ourselves => Code::InvalidParams,

@@ -82,6 +82,7 @@ pub async fn start(config: Config) -> Result<Running> {
         alias: config.alias.clone(),
         color: config.color,
         announce: config.announce.clone(),
+        proxy: config.proxy,
     };
     let broadcaster = Arc::new(Broadcaster::start(client.clone()));
     let fees = Arc::new(client.fees());

@@ -13,6 +13,7 @@
 //! | `channel.rs`, `peer.rs`, `wallet.rs`, `keys.rs`, `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
 
+mod announced;
 mod background;
 mod bolt11;
 mod chain;
@@ -46,13 +47,13 @@ use bitcoin::secp256k1::PublicKey;
 use bitcoin::{Address, FeeRate, Network};
 use lightning::events::FundingInfo;
 use lightning::ln::channelmanager::PaymentId as LdkPaymentId;
-use lightning::ln::msgs::SocketAddress;
 use lightning::util::config::UserConfig;
 use sendpay_chain::client::{ChainClient, Fees};
 use sendpay_ledger::{Begun, Failure, Invoice, Ledger, NodeId, PaymentHash, Preimage, Store};
 use tokio::sync::{Mutex as AsyncMutex, RwLock as AsyncRwLock, watch};
 use tokio::task::JoinSet;
 
+pub use announced::{Announced, AnnouncedError};
 pub use bolt11::{Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode};
 pub use chain::{CatchUpError, ChainView};
 pub use channel::{Channel, OpenChannel, OpenError, OpenedChannel};
@@ -85,7 +86,9 @@ pub struct NodeConfig {
     /// Colour shown to the network; None makes it of the node id.
     pub color: Option<[u8; 3]>,
     /// Addresses told to the network.
-    pub announce: Vec<SocketAddr>,
+    pub announce: Vec<Announced>,
+    /// A SOCKS5 proxy, Tor's, through which all other nodes are dialled. None dials them directly.
+    pub proxy: Option<SocketAddr>,
 }
 
 /// Digits of the node id that make an alias.
@@ -182,11 +185,8 @@ impl Inner {
         for (to, from) in alias.iter_mut().zip(self.alias().as_bytes()) {
             *to = *from;
         }
-        let addresses = self
-            .config
-            .announce
-            .iter()
-            .map(|address| SocketAddress::from(*address));
+        let addresses = self.config.announce.iter();
+        let addresses = addresses.filter_map(Announced::to_ldk);
         self.peers
             .broadcast_node_announcement(self.color(), alias, addresses.collect());
     }

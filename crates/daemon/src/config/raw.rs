@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use sendpay_node::AnnouncedError;
 use sendpay_rpc::value::Amounts;
 
 use super::autoclean::RawAutoclean;
@@ -25,8 +26,12 @@ settings! {
         /// Where other nodes connect to, as host:port with a numeric host; port 0 lets the system
         /// choose.
         listen: String = default(r#""127.0.0.1:9735""#),
-        /// The addresses that the network is told of, as host:port.
+        /// The addresses that the network is told of, as host:port: IP addresses, and onion services
+        /// that Tor is configured to bring to listen.
         announce: Vec<String> = default("[]"),
+        /// A SOCKS5 proxy, such as Tor's, through which all other nodes are dialled, onion services
+        /// among them; it resolves names too. Without it, nodes are dialled directly.
+        proxy: String = unset(r#""127.0.0.1:9050""#),
         /// How amounts of payments are written: msat-strings ("1000msat") or integer.
         amounts: Amounts = default(r#""msat-strings""#),
         /// Where blocks come from and transactions go: bitcoind's RPC, or that of the embedded chain.
@@ -73,7 +78,13 @@ impl Raw {
     pub(super) fn check(self, dir: &Path) -> Result<Config, ConfigError> {
         let default_listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9735);
         let announce = self.announce.unwrap_or_default();
-        let announce = announce.iter().map(|text| socket_address("announce", text));
+        let announce = announce.iter().map(|text| {
+            let wrong = |error: AnnouncedError| ConfigError::Value {
+                key: "announce",
+                problem: error.to_string(),
+            };
+            text.parse().map_err(wrong)
+        });
         let log = self.log.unwrap_or_default();
         Ok(Config {
             dir: dir.to_owned(),
@@ -85,6 +96,10 @@ impl Raw {
                 None => default_listen,
             },
             announce: announce.collect::<Result<_, _>>()?,
+            proxy: match &self.proxy {
+                Some(text) => Some(socket_address("proxy", text)?),
+                None => None,
+            },
             amounts: self.amounts.unwrap_or_default(),
             chain: self.chain.unwrap_or_default().check()?,
             autoclean: self.autoclean.unwrap_or_default().check(dir)?,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sendpay_ledger::Warning;
+use sendpay_node::Announced;
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::getinfo::{Address, GetInfo, GetInfoResult};
 use sendpay_rpc::value::Msat;
@@ -29,7 +30,7 @@ pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResul
         num_pending_channels: count(|channel| !channel.ready),
         num_active_channels: count(|channel| channel.ready && !channel.closing),
         num_inactive_channels: count(|channel| channel.ready && channel.closing),
-        address: config.announce.iter().map(address).collect(),
+        address: config.announce.iter().map(announced).collect(),
         binding: Some(node.listening().iter().map(address).collect()),
         version: concat!("sendpay-", env!("CARGO_PKG_VERSION")).to_owned(),
         blockheight: height,
@@ -41,6 +42,17 @@ pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResul
         warning_lightningd_sync: blocks_missing(height, node.chain_view().best),
         warning_late_preimage: late_preimages(&warnings),
     })
+}
+
+fn announced(announced: &Announced) -> Address {
+    match announced {
+        Announced::Ip(ip) => address(ip),
+        Announced::Onion(name, port) => Address {
+            kind: "torv3".to_owned(),
+            address: name.clone(),
+            port: *port,
+        },
+    }
 }
 
 fn address(address: &std::net::SocketAddr) -> Address {

@@ -77,7 +77,8 @@ fn a_bitcoind_that_is_behind_what_we_have_seen_is_warned_of_and_not_followed_bac
     let pair = Pair::on(Backend::Bitcoind, &[]);
     let height = pair.chain.height();
     let hash = pair.chain.ask("getblockhash", &[json!(height - 2)]);
-    pair.chain.ask("invalidateblock", &[hash.clone()]);
+    pair.chain
+        .ask("invalidateblock", std::slice::from_ref(&hash));
     wait_for_warning(&pair.alice, "has come to block");
     let info = pair.alice.call("getinfo", json!({}));
     assert_eq!(info["blockheight"], height);

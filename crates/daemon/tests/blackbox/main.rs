@@ -26,6 +26,7 @@ mod onchain;
 mod openings;
 mod payments;
 mod pays;
+mod proxy;
 mod queries;
 mod reorganisation;
 mod unusable_stores;

@@ -28,7 +28,9 @@ impl Pair {
     fn mempool(&self) -> Vec<(String, Transaction)> {
         let txids = self.chain.ask("getrawmempool", &[]);
         let raw = txids.as_array().unwrap().iter().map(|txid| {
-            let raw = self.chain.ask("getrawtransaction", &[txid.clone()]);
+            let raw = self
+                .chain
+                .ask("getrawtransaction", std::slice::from_ref(txid));
             raw.as_str().unwrap().to_owned()
         });
         raw.map(|raw| (raw.clone(), deserialize_hex(&raw).unwrap()))
