@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 from conftest import BIN, PATIENCE, wait_for
 
@@ -106,6 +107,31 @@ def test_a_deleted_record_is_gone_and_its_neighbours_stay(pair, refused):
     # Deleted is not unpaid: the old result, and nothing sent.
     assert rpc.pay(invoices[0]["bolt11"])["payment_preimage"] == first["payment_preimage"]
     assert rpc.listsendpays()["payments"] == [second]
+
+
+def test_wait_answers_at_once_for_what_was_and_later_for_what_comes(pair, refused):
+    rpc = pair.alice.rpc
+    assert rpc.wait("sendpays", "created", 0) == {"subsystem": "sendpays", "created": 0}
+    # Asked for before it happens, on a connection of its own.
+    with ThreadPoolExecutor() as pool:
+        created = pool.submit(rpc.wait, "sendpays", "created", 1)
+        settled = pool.submit(rpc.wait, "sendpays", "updated", 1)
+        deleted = pool.submit(rpc.wait, "sendpays", "deleted", 1)
+        invoice = pair.bob.rpc.invoice(50_000, "one", "first")
+        pair.sendpay(invoice, 50_000)
+        rpc.waitsendpay(invoice["payment_hash"], timeout=PATIENCE)
+        assert created.result(PATIENCE)["created"] == 1
+        told = settled.result(PATIENCE)
+        assert told["updated"] == 1
+        # Not there if the payment was faster than the question.
+        details = told.get("details", {"status": "complete", **invoice})
+        assert details["status"] == "complete"
+        assert details["payment_hash"] == invoice["payment_hash"]
+        assert not deleted.done()
+        rpc.delpay(invoice["payment_hash"], "complete")
+        assert deleted.result(PATIENCE)["deleted"] == 1
+    assert rpc.wait("sendpays", "deleted", 0) == {"subsystem": "sendpays", "deleted": 1}
+    assert refused(rpc.wait, "forwards", "created", 0)["code"] == -32602
 
 
 def test_help_names_every_method_and_stop_ends_the_process(pair):

@@ -9,6 +9,7 @@ mod arguments;
 mod columns;
 mod csv;
 mod failure;
+mod follow;
 mod options;
 mod output;
 mod pretty;
@@ -19,11 +20,13 @@ pub use arguments::{ArgumentError, Form, params};
 pub use pretty::Pretty;
 pub use table::render;
 
+use follow::End;
 use options::{Format, Options};
 use output::{NoSuchForm, Output, OutputError};
-use progress::Progress;
+use progress::{Progress, Way};
 use sendpay_rpc::client::{CallError, Client};
 use sendpay_rpc::elements::ElementError;
+use sendpay_rpc::method::{self, Followed};
 use serde_json::value::RawValue;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -138,6 +141,9 @@ fn call(
         }
     };
     let format = options.format(terminal);
+    if let Some(followed) = method::find(&options.method).and_then(|entry| entry.followed_by) {
+        return follow(options, &params, followed, format, out, err);
+    }
     let output = match Output::new(&mut *out, format, &options.method) {
         Ok(output) => output,
         Err(NoSuchForm(reason)) => {
@@ -154,18 +160,7 @@ fn call(
         Err(failure) => failure,
     };
     match failure {
-        Failure::Call(CallError::Rpc(error)) => {
-            match format {
-                Format::Table(terminal) => {
-                    failure::explain(err, &options.method, &error, terminal)?;
-                }
-                Format::Csv | Format::JsonLines => {
-                    failure::explain(err, &options.method, &error, Terminal::NONE)?;
-                }
-                Format::Json | Format::Raw => failure::print(out, &error, format)?,
-            }
-            Ok(EXIT_RPC_ERROR)
-        }
+        Failure::Call(error) => not_answered(options, format, &error, out, err),
         Failure::Output(OutputError::Elements(ElementError::NoList)) => {
             failure::no_such_form(err, &options.method, format, "its result is no list")?;
             Ok(EXIT_USAGE)
@@ -175,12 +170,53 @@ fn call(
             failure::no_answer(err, &error)?;
             Ok(EXIT_NO_CONNECTION)
         }
-        Failure::Call(error) => {
-            failure::no_answer(err, &error)?;
-            failure::what_now(err, &error)?;
+    }
+}
+
+/// Shows what follows the answer of a method, until it ends.
+fn follow(
+    options: &Options,
+    params: &RawValue,
+    followed: Followed,
+    format: Format,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<u8> {
+    let Some(form) = follow::Form::of(format, options.is_format_chosen()) else {
+        failure::no_such_form(err, &options.method, format, "its result is no list")?;
+        return Ok(EXIT_USAGE);
+    };
+    let socket = options.socket();
+    match follow::run(&socket, &options.method, params, followed, form, out)? {
+        End::Closed => {
+            writeln!(err, "sendpay-cli: the daemon closed the connection")?;
             Ok(EXIT_NO_CONNECTION)
         }
+        End::Call(error) => not_answered(options, format, &error, out, err),
     }
+}
+
+/// Tells why there is no result, and gives the exit code.
+fn not_answered(
+    options: &Options,
+    format: Format,
+    error: &CallError,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<u8> {
+    let CallError::Rpc(error) = error else {
+        failure::no_answer(err, error)?;
+        failure::what_now(err, error)?;
+        return Ok(EXIT_NO_CONNECTION);
+    };
+    match format {
+        Format::Table(terminal) => failure::explain(err, &options.method, error, terminal)?,
+        Format::Csv | Format::JsonLines => {
+            failure::explain(err, &options.method, error, Terminal::NONE)?;
+        }
+        Format::Json | Format::Raw => failure::print(out, error, format)?,
+    }
+    Ok(EXIT_RPC_ERROR)
 }
 
 /// Takes the result from the daemon to the output. Gives what is not in the output.
@@ -191,9 +227,11 @@ fn transfer(
     mut progress: Progress,
 ) -> io::Result<Result<Option<String>, Failure>> {
     let mut refused = None;
-    let outcome = Client::connect(&options.socket()).and_then(|mut client| {
+    let socket = options.socket();
+    progress.know(|| Way::of(&options.method, params, &socket));
+    let outcome = Client::connect(&socket).and_then(|mut client| {
         client.call_streaming(&options.method, &params, &mut |bytes| {
-            progress.tell(output.records(), output.bytes());
+            progress.tell(output.records(), output.bytes(), bytes);
             output.write(bytes).map_err(|error| {
                 refused = Some(error);
                 io::ErrorKind::Other.into()

@@ -141,6 +141,11 @@ impl Options {
         }
     }
 
+    /// Whether somebody has said how the result is to be shown.
+    pub(crate) fn is_format_chosen(&self) -> bool {
+        self.format.is_some() || self.json || self.raw
+    }
+
     pub(crate) fn format(&self, terminal: Option<Terminal>) -> Format {
         match (self.format, terminal) {
             (Some(FormatName::Csv), _) => Format::Csv,

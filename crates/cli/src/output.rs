@@ -203,7 +203,7 @@ impl<'a> Output<'a> {
 
 /// Appends an element as one line, whatever blanks it came with. A line break in JSON is a blank:
 /// in a string it is written as `\n`.
-fn json_line(element: &[u8], text: &mut Vec<u8>) {
+pub(crate) fn json_line(element: &[u8], text: &mut Vec<u8>) {
     let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
     if memchr::memchr2(b'\n', b'\r', element).is_none() {
         text.extend_from_slice(element);

@@ -4,8 +4,10 @@
 //! of objects. Members are known by their names alone.
 
 mod cell;
+mod line;
 mod rows;
 
+pub(crate) use line::line;
 pub(crate) use rows::Rows;
 
 use crate::Terminal;

@@ -17,7 +17,12 @@ const MILLIS: u64 = 1_000;
 
 /// A record as every method shows it.
 pub(crate) fn payment(payment: &ledger::Payment, amounts: Amounts) -> Payment {
-    let (bolt11, bolt12) = invoice_members(payment.bolt11.clone());
+    listed(payment, amounts).into_owned()
+}
+
+/// The same, for those who write it at once and keep nothing.
+pub(crate) fn listed(payment: &ledger::Payment, amounts: Amounts) -> Payment<&str> {
+    let (bolt11, bolt12) = invoice_members(payment.bolt11.as_deref());
     let pending = payment.status == Status::Pending;
     Payment {
         created_index: payment.created_index,
@@ -35,10 +40,10 @@ pub(crate) fn payment(payment: &ledger::Payment, amounts: Amounts) -> Payment {
         completed_at: payment.completed_at_ms.map(|at| at / MILLIS),
         status: status(payment.status),
         payment_preimage: payment.preimage.map(secret),
-        label: payment.label.clone(),
+        label: payment.label.as_deref(),
         bolt11,
         bolt12,
-        description: payment.description.clone(),
+        description: payment.description.as_deref(),
         erroronion: None,
         cltv_expiry: payment.cltv_expiry.filter(|_| pending),
         failure: payment.failure.as_ref().map(failure).unwrap_or_default(),
@@ -78,18 +83,18 @@ pub(crate) fn failure_text(failure: &ledger::Failure) -> String {
 }
 
 /// A group as `listpays` shows it.
-pub(crate) fn group(group: &ledger::Group, amounts: Amounts) -> PaymentGroup {
-    let (bolt11, bolt12) = invoice_members(group.bolt11.clone());
+pub(crate) fn group(group: &ledger::Group, amounts: Amounts) -> PaymentGroup<&str> {
+    let (bolt11, bolt12) = invoice_members(group.bolt11.as_deref());
     PaymentGroup {
         bolt11,
         bolt12,
-        description: group.description.clone(),
+        description: group.description.as_deref(),
         destination: group.destination.map(node_id),
         payment_hash: hash(group.payment_hash),
         status: status(group.status),
         created_at: group.created_at_ms / MILLIS,
         completed_at: group.completed_at_ms.map(|at| at / MILLIS),
-        label: group.label.clone(),
+        label: group.label.as_deref(),
         preimage: group.preimage.map(secret),
         amount_msat: group
             .amount_msat

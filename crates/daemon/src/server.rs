@@ -1,12 +1,13 @@
 //! The RPC socket: connections in, requests out to a [`Dispatch`], replies back in order.
 //!
-//! One task per connection, one per request. This is the only place where the daemon reads from
+//! One task per connection, and one for each request that has to wait for something. This is the only place where the daemon reads from
 //! or writes to clients; what a method does is not known here. Every queue has a limit, so that a
 //! client that does not read, or reads slowly, holds up nobody but itself:
 //!
 //! - replies leave whole, in the order in which they first produced output;
-//! - while output of a connection is unsent, no further request of it is looked at;
-//! - a listing waits for its client, with two chunks in memory;
+//! - while output of a connection is unsent, nothing more is read from it, and while more than some
+//!   kilobytes are, no further request of it is looked at;
+//! - a listing waits for its client, with one chunk in its queue;
 //! - notifications go out between replies, one page of them at a time, and no reply waits for more;
 //! - a command outlives its connection, a listing does not.
 
@@ -40,15 +41,21 @@ pub const CONNECTIONS_MAX: usize = 256;
 /// in the client's socket buffer.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 128;
 
+/// Bytes of replies to one connection that may be unsent while its next request is looked at: the
+/// replies to requests that came together leave together, some dozens of records at once, and the
+/// connection's task does not answer for longer than about a millisecond before it writes.
+pub const UNSENT_BYTES_MAX: usize = 32 << 10;
+
 /// What is read from a connection at once, in bytes.
 pub const READ_BYTES: usize = 64 << 10;
 
-/// The chunks in which a listing goes to its connection, in bytes: large enough that the cost of
-/// a system call is nothing, small enough that a hundred slow clients cost some megabytes.
+/// The chunks in which a listing goes to its connection, in bytes, if it does not hand over a page
+/// as it is: large enough that the cost of a system call is nothing, small enough that a hundred
+/// slow clients cost some megabytes.
 pub const STREAM_CHUNK_BYTES: usize = 64 << 10;
 
 /// Chunks of one listing that may wait for the client: one is written while the next is made.
-pub const STREAM_CHUNKS_MAX: usize = 2;
+pub const STREAM_CHUNKS_MAX: usize = 1;
 
 /// Connections that may wait to be accepted.
 pub const BACKLOG: u32 = 128;
@@ -68,8 +75,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// What answers requests.
 pub trait Dispatch: Send + Sync + 'static {
-    /// Answers one request. Each call runs in a task of its own. A reply that is dropped
-    /// unanswered becomes an internal error (-32603).
+    /// Answers one request. It begins in the connection's task, and goes on in one of its own
+    /// if it has to wait. A reply that is dropped unanswered becomes an internal error (-32603).
     fn dispatch(
         &self,
         request: Request,

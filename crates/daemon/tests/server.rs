@@ -278,6 +278,44 @@ async fn pipelined_requests_are_answered_as_they_finish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn replies_to_requests_that_came_together_leave_together() {
+    let server = start().await;
+    let mut stream = server.raw();
+    let asked = request("1", "echo", &json!([])).repeat(100);
+    let answered = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":[]}\n\n".repeat(100);
+    stream.write_all(asked.as_bytes()).unwrap();
+    let mut bytes = vec![0; 2 * answered.len()];
+    // One read takes no more than what one write put there.
+    let read = stream.read(&mut bytes).unwrap();
+    assert_eq!(String::from_utf8_lossy(&bytes[..read]), answered);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_behind_unread_replies_are_not_looked_at() {
+    let server = start().await;
+    let mut stalled = server.raw();
+    // More than the socket takes, so that the reply stays unsent.
+    let large = request("1", "echo", &json!(["x".repeat(REQUEST_BYTES_MAX - 100)]));
+    stalled.write_all(large.as_bytes()).unwrap();
+    stalled.read_exact(&mut [0]).unwrap();
+    let behind = request("2", "echo", &json!([])).repeat(10);
+    stalled.write_all(behind.as_bytes()).unwrap();
+    let mut client = server.client();
+    let calls = tokio::task::spawn_blocking(move || {
+        for number in 0..1000 {
+            client.call("echo", &[number]).unwrap();
+        }
+    });
+    calls.await.unwrap();
+    assert_eq!(*server.methods.begun.borrow(), 1001);
+    for _ in 0..11 {
+        read_reply(&mut stalled);
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn framing_errors_are_answered_and_the_connection_goes_on_or_not() {
     let server = start().await;
     let good = request("1", "echo", &json!([]));

@@ -5,6 +5,8 @@ use rusqlite::Row;
 use rusqlite::types::{Value, ValueRef};
 use sendpay_ledger::Msat;
 
+use crate::version::Column;
+
 /// A row that no lightningd writes.
 #[derive(Debug, thiserror::Error)]
 #[error("{table} has an impossible {column} in the row with id {id}")]
@@ -19,15 +21,37 @@ pub struct RowError {
 
 /// A row of a table, and its id for errors.
 pub(crate) struct Cells<'a> {
-    pub(crate) table: &'static str,
+    table: &'static str,
+    /// The columns of the row, in their order. SQLite is not asked for their names, which it would be
+    /// for each column before the one that is wanted.
+    columns: &'static [Column],
     pub(crate) id: i64,
-    pub(crate) row: &'a Row<'a>,
+    row: &'a Row<'a>,
 }
 
 /// A text for the record, and the value itself where it is not that text.
 pub(crate) type Words = (Option<String>, Option<Value>);
 
-impl Cells<'_> {
+impl<'a> Cells<'a> {
+    /// Of a row that [`crate::version::select`] reads of these columns.
+    pub(crate) fn of(
+        table: &'static str,
+        columns: &'static [Column],
+        row: &'a Row<'a>,
+    ) -> Result<Cells<'a>, RowError> {
+        let mut cells = Cells {
+            table,
+            columns,
+            id: -1,
+            row,
+        };
+        cells.id = cells.required("id")?;
+        match cells.id < 0 {
+            true => Err(cells.wrong("id")),
+            false => Ok(cells),
+        }
+    }
+
     pub(crate) fn wrong(&self, column: &'static str) -> RowError {
         RowError {
             table: self.table,
@@ -37,7 +61,9 @@ impl Cells<'_> {
     }
 
     fn value(&self, column: &'static str) -> Result<ValueRef<'_>, RowError> {
-        self.row.get_ref(column).map_err(|_| self.wrong(column))
+        let index = self.columns.iter().position(|(name, ..)| *name == column);
+        let value = index.and_then(|index| self.row.get_ref(index).ok());
+        value.ok_or_else(|| self.wrong(column))
     }
 
     pub(crate) fn integer(&self, column: &'static str) -> Result<Option<i64>, RowError> {

@@ -5,6 +5,7 @@ use rusqlite::types::Value;
 use sendpay_ledger::{ClnInvoice, ImportedInvoice, InvoiceState, PaymentHash, Preimage};
 
 use crate::cell::{Cells, RowError, millis};
+use crate::version::INVOICES;
 
 /// CLN's numbers of the state.
 const UNPAID: i64 = 0;
@@ -20,20 +21,12 @@ pub struct InvoiceFacts {
     pub cltv: u32,
 }
 
-/// The record of a row of [`crate::version::INVOICES`], and about how many bytes it holds.
+/// The record of a row of [`INVOICES`], and about how many bytes it holds.
 pub(crate) fn read(
     row: &Row<'_>,
     facts: &dyn Fn(&str) -> Option<InvoiceFacts>,
 ) -> Result<(ImportedInvoice, usize), RowError> {
-    let id = row.get("id").unwrap_or(-1);
-    let cells = Cells {
-        table: "invoices",
-        id,
-        row,
-    };
-    if id < 0 {
-        return Err(cells.wrong("id"));
-    }
+    let cells = Cells::of("invoices", INVOICES, row)?;
     let payment_hash = cells
         .bytes("payment_hash")?
         .map(PaymentHash)
@@ -61,7 +54,7 @@ pub(crate) fn read(
         cltv: 0,
     });
     let invoice = ImportedInvoice {
-        origin_id: id,
+        origin_id: cells.id,
         label,
         payment_hash,
         preimage,

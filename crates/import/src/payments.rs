@@ -9,6 +9,7 @@ use sendpay_ledger::{
 };
 
 use crate::cell::{Cells, RowError, millis};
+use crate::version::PAYMENTS;
 
 /// CLN's numbers of the status.
 const PENDING: i64 = 0;
@@ -30,17 +31,9 @@ pub(crate) struct Read {
     pub(crate) bytes: usize,
 }
 
-/// The record of a row of [`crate::version::PAYMENTS`].
+/// The record of a row of [`PAYMENTS`].
 pub(crate) fn read(row: &Row<'_>) -> Result<Read, RowError> {
-    let id = row.get("id").unwrap_or(-1);
-    let cells = Cells {
-        table: "payments",
-        id,
-        row,
-    };
-    if id < 0 {
-        return Err(cells.wrong("id"));
-    }
+    let cells = Cells::of("payments", PAYMENTS, row)?;
     let payment_hash = cells
         .bytes("payment_hash")?
         .map(PaymentHash)
@@ -57,7 +50,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Read, RowError> {
     let (end, unproven) = end(&cells, payment_hash, &mut cln)?;
     Ok(Read {
         payment: ImportedPayment {
-            origin_id: id,
+            origin_id: cells.id,
             payment_hash,
             groupid: number(cln.groupid),
             partid: number(cln.partid),

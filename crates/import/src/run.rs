@@ -14,11 +14,13 @@ use crate::invoices::{self, InvoiceFacts};
 use crate::payments;
 use crate::version::{INVOICES, PAYMENTS, select};
 
-/// Rows of one commit: its fsync is spread thin, and a start after a kill repeats little.
-const ROWS_A_COMMIT: usize = 500;
+/// Rows of one call of the store. SQLite goes through all pages that the call has changed so far at
+/// the end of each statement: with 500 rows that took most of the time.
+const ROWS_A_CALL: usize = 32;
 
-/// Commits that are on their way while the next rows are read: one at work, one that waits.
-const COMMITS_QUEUED_MAX: usize = 2;
+/// Calls that are on their way while the next rows are read. The store commits together what waits:
+/// enough that its fsync is spread thin, and few enough that a start after a kill repeats little.
+const CALLS_QUEUED_MAX: usize = 64;
 
 /// How much was imported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -144,7 +146,7 @@ pub fn import(
         summary.unproven += unproven;
         summary.pending += pending(&batch);
         queued.push_back((rows(&batch), ledger.import(origin, batch)));
-        while queued.len() >= COMMITS_QUEUED_MAX {
+        while queued.len() >= CALLS_QUEUED_MAX {
             await_one(&mut queued, &mut summary)?;
         }
         Ok(())
@@ -264,7 +266,7 @@ impl Run<'_> {
             unproven += u64::from(read.unproven);
             batch.bytes += read.bytes;
             batch.payments.push(read.payment);
-            if batch.payments.len() == ROWS_A_COMMIT {
+            if batch.payments.len() == ROWS_A_CALL {
                 take(std::mem::take(&mut batch), std::mem::take(&mut unproven))?;
             }
         }
@@ -286,7 +288,7 @@ impl Run<'_> {
             let (invoice, bytes) = invoices::read(row, facts)?;
             batch.bytes += bytes;
             batch.invoices.push(invoice);
-            if batch.invoices.len() == ROWS_A_COMMIT {
+            if batch.invoices.len() == ROWS_A_CALL {
                 take(std::mem::take(&mut batch), 0)?;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, params};
 use sendpay_store::Ticket;
 
 use crate::number::next_created;
@@ -114,28 +114,26 @@ fn insert(
             "INSERT INTO payment (created_index, created_change, payment_hash, groupid, partid,
                  destination, amount_msat, amount_sent_msat, total_msat, created_at, label,
                  bolt11, description, cltv_expiry, first_channel, route)
-             VALUES (:created_index, :created_change, :payment_hash, :groupid, :partid,
-                 :destination, :amount_msat, :amount_sent_msat, :total_msat, :created_at, :label,
-                 :bolt11, :description, :cltv_expiry, :first_channel, :route)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
-        .execute(named_params! {
-            ":created_index": numbers.index,
-            ":created_change": numbers.change,
-            ":payment_hash": new.payment_hash.as_bytes(),
-            ":groupid": sql(groupid),
-            ":partid": sql(new.partid),
-            ":destination": optional_node_row(connection, new.destination.as_ref())?,
-            ":amount_msat": sql(new.amount_msat.msat()),
-            ":amount_sent_msat": sql(new.amount_sent_msat.msat()),
-            ":total_msat": sql(total_msat.msat()),
-            ":created_at": sql(now_ms),
-            ":label": optional_text_row(connection, new.label.as_deref())?,
-            ":bolt11": bolt11,
-            ":description": optional_text_row(connection, new.description.as_deref())?,
-            ":cltv_expiry": new.cltv_expiry,
-            ":first_channel": first_channel.map(u64::cast_signed),
-            ":route": &route,
-        })?;
+        .execute(params![
+            numbers.index,
+            numbers.change,
+            new.payment_hash.as_bytes(),
+            sql(groupid),
+            sql(new.partid),
+            optional_node_row(connection, new.destination.as_ref())?,
+            sql(new.amount_msat.msat()),
+            sql(new.amount_sent_msat.msat()),
+            sql(total_msat.msat()),
+            sql(now_ms),
+            optional_text_row(connection, new.label.as_deref())?,
+            bolt11,
+            optional_text_row(connection, new.description.as_deref())?,
+            new.cltv_expiry,
+            first_channel.map(u64::cast_signed),
+            &route,
+        ])?;
     let created_index = u64::try_from(numbers.index).map_err(|_| Violation::Value {
         created_index: 0,
         column: "created_index",

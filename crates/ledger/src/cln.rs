@@ -5,7 +5,7 @@
 //! `import.rs`.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, params};
 
 /// A row of `payments`, under CLN's names. `None` is NULL, or a column that this version of CLN had
 /// not; in the columns of any type it is also what the record holds unchanged.
@@ -118,6 +118,7 @@ pub(crate) fn keep_payment(
     row: &Row,
     cln: &ClnPayment,
 ) -> Result<(), rusqlite::Error> {
+    // By place: by name, each of so many is searched for among all.
     connection
         .prepare_cached(
             "INSERT INTO cln_payment (origin, id, created_index, status, timestamp, completed_at,
@@ -126,47 +127,43 @@ pub(crate) fn keep_payment(
                  route_channels, failonionreply, faildestperm, failindex, failcode, failnode,
                  failchannel, failscid, faildirection, failupdate, faildetail, local_offer_id,
                  local_invreq_id)
-             VALUES (:origin, :id, :created_index, :status, :timestamp, :completed_at,
-                 :updated_index, :msatoshi, :msatoshi_sent, :total_msat, :groupid, :partid,
-                 :destination, :payment_preimage, :bolt11, :description, :paydescription,
-                 :path_secrets, :route_nodes, :route_channels, :failonionreply, :faildestperm,
-                 :failindex, :failcode, :failnode, :failchannel, :failscid, :faildirection,
-                 :failupdate, :faildetail, :local_offer_id, :local_invreq_id)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+                 ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)",
         )?
-        .execute(named_params! {
-            ":origin": row.origin,
-            ":id": row.id,
-            ":created_index": row.created_index,
-            ":status": cln.status,
-            ":timestamp": cln.timestamp,
-            ":completed_at": cln.completed_at,
-            ":updated_index": cln.updated_index,
-            ":msatoshi": cln.msatoshi,
-            ":msatoshi_sent": cln.msatoshi_sent,
-            ":total_msat": cln.total_msat,
-            ":groupid": cln.groupid,
-            ":partid": cln.partid,
-            ":destination": cln.destination,
-            ":payment_preimage": cln.payment_preimage,
-            ":bolt11": cln.bolt11,
-            ":description": cln.description,
-            ":paydescription": cln.paydescription,
-            ":path_secrets": cln.path_secrets,
-            ":route_nodes": cln.route_nodes,
-            ":route_channels": cln.route_channels,
-            ":failonionreply": cln.failonionreply,
-            ":faildestperm": cln.faildestperm,
-            ":failindex": cln.failindex,
-            ":failcode": cln.failcode,
-            ":failnode": cln.failnode,
-            ":failchannel": cln.failchannel,
-            ":failscid": cln.failscid,
-            ":faildirection": cln.faildirection,
-            ":failupdate": cln.failupdate,
-            ":faildetail": cln.faildetail,
-            ":local_offer_id": cln.local_offer_id,
-            ":local_invreq_id": cln.local_invreq_id,
-        })?;
+        .execute(params![
+            row.origin,
+            row.id,
+            row.created_index,
+            cln.status,
+            cln.timestamp,
+            cln.completed_at,
+            cln.updated_index,
+            cln.msatoshi,
+            cln.msatoshi_sent,
+            cln.total_msat,
+            cln.groupid,
+            cln.partid,
+            cln.destination,
+            cln.payment_preimage,
+            cln.bolt11,
+            cln.description,
+            cln.paydescription,
+            cln.path_secrets,
+            cln.route_nodes,
+            cln.route_channels,
+            cln.failonionreply,
+            cln.faildestperm,
+            cln.failindex,
+            cln.failcode,
+            cln.failnode,
+            cln.failchannel,
+            cln.failscid,
+            cln.faildirection,
+            cln.failupdate,
+            cln.faildetail,
+            cln.local_offer_id,
+            cln.local_invreq_id,
+        ])?;
     Ok(())
 }
 
@@ -180,29 +177,28 @@ pub(crate) fn keep_invoice(
             "INSERT INTO cln_invoice (origin, id, created_index, state, msatoshi, label,
                  expiry_time, pay_index, msatoshi_received, paid_timestamp, updated_index,
                  payment_key, bolt11, description, features, local_offer_id, paid_txid, paid_outnum)
-             VALUES (:origin, :id, :created_index, :state, :msatoshi, :label, :expiry_time,
-                 :pay_index, :msatoshi_received, :paid_timestamp, :updated_index, :payment_key,
-                 :bolt11, :description, :features, :local_offer_id, :paid_txid, :paid_outnum)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+                 ?18)",
         )?
-        .execute(named_params! {
-            ":origin": row.origin,
-            ":id": row.id,
-            ":created_index": row.created_index,
-            ":state": cln.state,
-            ":msatoshi": cln.msatoshi,
-            ":label": cln.label,
-            ":expiry_time": cln.expiry_time,
-            ":pay_index": cln.pay_index,
-            ":msatoshi_received": cln.msatoshi_received,
-            ":paid_timestamp": cln.paid_timestamp,
-            ":updated_index": cln.updated_index,
-            ":payment_key": cln.payment_key,
-            ":bolt11": cln.bolt11,
-            ":description": cln.description,
-            ":features": cln.features,
-            ":local_offer_id": cln.local_offer_id,
-            ":paid_txid": cln.paid_txid,
-            ":paid_outnum": cln.paid_outnum,
-        })?;
+        .execute(params![
+            row.origin,
+            row.id,
+            row.created_index,
+            cln.state,
+            cln.msatoshi,
+            cln.label,
+            cln.expiry_time,
+            cln.pay_index,
+            cln.msatoshi_received,
+            cln.paid_timestamp,
+            cln.updated_index,
+            cln.payment_key,
+            cln.bolt11,
+            cln.description,
+            cln.features,
+            cln.local_offer_id,
+            cln.paid_txid,
+            cln.paid_outnum,
+        ])?;
     Ok(())
 }

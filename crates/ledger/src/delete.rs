@@ -117,12 +117,13 @@ pub(crate) fn bury(
     let numbers = next_deleted(connection)?;
     connection
         .prepare_cached(
-            "INSERT INTO deleted (change, deleted_index, created_index, updated_index,
+            "INSERT INTO deleted (change, deleted_index, created_index, created_change,
+                 updated_index, settled_change, payment_hash, groupid, partid, status, amount_msat,
+                 amount_sent_msat, total_msat, destination, created_at, completed_at, deleted_at,
+                 preimage, origin)
+             SELECT ?1, ?2, created_index, created_change, updated_index, settled_change,
                  payment_hash, groupid, partid, status, amount_msat, amount_sent_msat, total_msat,
-                 destination, created_at, completed_at, deleted_at, preimage, origin)
-             SELECT ?1, ?2, created_index, updated_index, payment_hash, groupid, partid, status,
-                 amount_msat, amount_sent_msat, total_msat, destination, created_at, completed_at,
-                 ?3, preimage, origin
+                 destination, created_at, completed_at, ?3, preimage, origin
              FROM payment WHERE created_index = ?4",
         )?
         .execute((numbers.change, numbers.index, sql(now_ms), created_index))?;

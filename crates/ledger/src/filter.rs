@@ -197,6 +197,24 @@ impl Wanted<'_> {
         chosen(&tests).collect()
     }
 
+    /// What must hold of every part of a group too, and need not be told of a record: no part of a
+    /// sum is above it, and none completed before the first that did. They spare most groups their
+    /// sums.
+    pub(crate) fn every_part_tests(&self) -> Vec<&'static str> {
+        let filter = self.filter;
+        let tests = [
+            (
+                filter.completed_at_ms.from.is_some(),
+                "(status <> 1 OR completed_at >= :completed_from)",
+            ),
+            (
+                filter.amount_msat.to.is_some(),
+                "(status = 2 OR amount_msat <= :amount_to)",
+            ),
+        ];
+        chosen(&tests).collect()
+    }
+
     /// What must hold of the first part of a group, besides.
     pub(crate) fn first_part_tests(&self) -> Vec<&'static str> {
         let created = self.filter.created_at_ms;
@@ -216,32 +234,33 @@ impl Wanted<'_> {
         numbers: Numbers,
     ) -> Result<(), rusqlite::Error> {
         let filter = self.filter;
-        let hash = filter.payment_hash.map(|hash| hash.0);
         let rows = i64::try_from(numbers.rows).unwrap_or(i64::MAX);
-        let values: [(&str, Option<i64>); 15] = [
-            (":low", Some(sql(numbers.low))),
-            (":high", Some(sql(numbers.high))),
-            (":as_of", Some(sql(numbers.as_of))),
-            (":rows", Some(rows)),
-            (":groupid", filter.groupid.map(sql)),
-            (":label", self.label),
-            (":destination", self.destination),
-            (":created_from", filter.created_at_ms.from.map(sql)),
-            (":created_to", filter.created_at_ms.to.map(sql)),
-            (":completed_from", filter.completed_at_ms.from.map(sql)),
-            (":completed_to", filter.completed_at_ms.to.map(sql)),
-            (":amount_from", filter.amount_msat.from.map(sql)),
-            (":amount_to", filter.amount_msat.to.map(sql)),
-            (":code", filter.code.map(i64::from)),
-            (":failcode", filter.failcode.map(i64::from)),
-        ];
-        if let Some(place) = statement.parameter_index(":hash")? {
-            statement.raw_bind_parameter(place, hash)?;
-        }
-        for (name, value) in values {
-            if let Some(place) = statement.parameter_index(name)? {
-                statement.raw_bind_parameter(place, value)?;
-            }
+        for place in 1..=statement.parameter_count() {
+            let name = statement.parameter_name(place).unwrap_or_default();
+            let value = match name {
+                ":hash" => {
+                    let hash = filter.payment_hash.map(|hash| hash.0);
+                    statement.raw_bind_parameter(place, hash)?;
+                    continue;
+                }
+                ":low" => Some(sql(numbers.low)),
+                ":high" => Some(sql(numbers.high)),
+                ":as_of" => Some(sql(numbers.as_of)),
+                ":rows" => Some(rows),
+                ":groupid" => filter.groupid.map(sql),
+                ":label" => self.label,
+                ":destination" => self.destination,
+                ":created_from" => filter.created_at_ms.from.map(sql),
+                ":created_to" => filter.created_at_ms.to.map(sql),
+                ":completed_from" => filter.completed_at_ms.from.map(sql),
+                ":completed_to" => filter.completed_at_ms.to.map(sql),
+                ":amount_from" => filter.amount_msat.from.map(sql),
+                ":amount_to" => filter.amount_msat.to.map(sql),
+                ":code" => filter.code.map(i64::from),
+                ":failcode" => filter.failcode.map(i64::from),
+                unknown => return Err(rusqlite::Error::InvalidParameterName(unknown.to_owned())),
+            };
+            statement.raw_bind_parameter(place, value)?;
         }
         Ok(())
     }

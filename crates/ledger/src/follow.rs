@@ -3,8 +3,9 @@
 //!
 //! What was changed when is read from the records themselves: a record keeps the number of its
 //! creation and that of its settlement, and by L2 it never changes in another way. So both can be
-//! told exactly as they were, whenever somebody asks. Of a record that was deleted only the
-//! deletion is kept, so only that is told. Who waits for new changes is in `changed.rs`.
+//! told exactly as they were, whenever somebody asks. A tombstone keeps those numbers too: of a record
+//! that was deleted all three changes are told, with what the tombstone keeps of it. Who waits for new
+//! changes is in `changed.rs`.
 
 use crate::row::{COLUMNS, DELETED_COLUMNS, decode_payment, sql};
 use crate::{Ledger, Payment, ReadError, Status, Violation};
@@ -23,12 +24,12 @@ pub enum ChangeKind {
 /// One change of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Its number among all changes, in commit order. Numbers may be left out; none comes twice.
+    /// Its number among all changes, in commit order. None is left out, and none comes twice.
     pub number: u64,
     /// What happened.
     pub kind: ChangeKind,
     /// The record as it was right after the change: a created one is pending, whatever became of
-    /// it later. Of a deleted one, what its tombstone keeps.
+    /// it later. Of one that is deleted by now, what its tombstone keeps, whichever change it is.
     pub payment: Payment,
 }
 
@@ -80,13 +81,17 @@ impl Ledger {
 }
 
 /// The statement of a page: ?1 is the change after which it begins, ?2 the limit. SQLite merges the
-/// three, each walked in the order of its own index.
+/// five, each walked in the order of its own index.
 pub(crate) fn changes_statement() -> String {
     format!(
         "SELECT {COLUMNS}, created_change AS change, 0 AS kind FROM payment
          WHERE created_change > ?1
          UNION ALL
          SELECT {COLUMNS}, settled_change, 1 FROM payment WHERE settled_change > ?1
+         UNION ALL
+         SELECT {DELETED_COLUMNS}, created_change, 0 FROM deleted WHERE created_change > ?1
+         UNION ALL
+         SELECT {DELETED_COLUMNS}, settled_change, 1 FROM deleted WHERE settled_change > ?1
          UNION ALL
          SELECT {DELETED_COLUMNS}, change, 2 FROM deleted WHERE change > ?1
          ORDER BY change LIMIT ?2"

@@ -1,12 +1,15 @@
 //! `listpays`: the parts of one try at a hash, summed up. Filters apply to whole groups, and a
 //! page never cuts one.
 
-use rusqlite::{Connection, OptionalExtension as _, Statement};
+use rusqlite::{Connection, Row, Statement};
 
 use crate::filter::{Numbers, Wanted};
+use crate::heads::{EARLIER, Head, Other, PART, PART_OF_HEAD, heads_statement};
+use crate::listed::Texts;
 use crate::page::Step;
 use crate::position::{Phase, Position};
-use crate::walk::{self, Kind, Limits, ROWS_LOOKED_AT_MAX, Walk};
+use crate::row::TextOf;
+use crate::walk::{self, Kind, Limits, ROWS_LOOKED_AT_MAX};
 use crate::{
     Cursor, Filter, Ledger, Msat, NodeId, PaymentHash, Preimage, ReadError, Status, Violation,
 };
@@ -64,6 +67,16 @@ impl Ledger {
         self.groups_page_looking_at(ROWS_LOOKED_AT_MAX, filter, after, groups_max, visit)
     }
 
+    /// As [`Ledger::ahead`], for [`Ledger::groups_page`].
+    pub fn groups_ahead(
+        &self,
+        filter: &Filter,
+        after: Cursor,
+        rows: usize,
+    ) -> Result<Option<Cursor>, ReadError> {
+        self.ahead_of(filter, after, rows, Kind::Groups)
+    }
+
     /// As [`Ledger::groups_page`], with that bound on the rows looked at.
     pub(crate) fn groups_page_looking_at(
         &self,
@@ -97,7 +110,7 @@ struct Scan {
 }
 
 impl Scan {
-    /// Looks at groups from the position on, in one snapshot: the outer statement holds it.
+    /// Looks at groups from the position on, in one snapshot.
     fn run(
         self,
         connection: &Connection,
@@ -118,6 +131,8 @@ impl Scan {
         let Some(window) = window else {
             return Ok(Step::PhaseEnds);
         };
+        // The texts are of the same one: an invoice's row may later be another's.
+        let _snapshot = connection.unchecked_transaction()?;
         let statement = heads_statement(&wanted, walk, position.phase);
         let mut heads = connection.prepare_cached(&statement)?;
         let numbers = Numbers {
@@ -129,90 +144,51 @@ impl Scan {
         wanted.bind(&mut heads, numbers)?;
         let mut rows = heads.raw_query();
         // Held for the whole page: fetched from the cache anew, SQLite would parse it for each group.
-        let mut parts = connection.prepare_cached(PARTS)?;
-        let (mut visited, mut looked_at) = (0, 0);
+        let mut parts = connection.prepare_cached(&parts_statement())?;
+        let mut earlier = connection.prepare_cached(EARLIER)?;
+        let mut found = Vec::new();
+        let mut looked_at = 0;
         let mut last = None;
-        while visited < self.groups_max && looked_at < self.looked_at_max {
+        let mut next = None;
+        while found.len() < self.groups_max && looked_at < self.looked_at_max {
             let Some(row) = rows.next()? else {
-                let next = window.end(position, filter.direction);
-                return Ok(next.map_or(Step::PhaseEnds, Step::More));
+                next = Some(window.end(position, filter.direction));
+                break;
             };
-            last = Some(row.get::<_, i64>(0)?.cast_unsigned());
-            let Some(sum) = sum_up(&mut parts, PaymentHash(row.get(1)?), row.get(2)?)? else {
-                continue;
+            let head = Head::decode(row)?;
+            last = Some(head.number);
+            let sum = match head.other {
+                Other::None => Some(Sum::of_single(&head, row)?),
+                Other::Unknown => sum_up(&mut parts, &head)?,
+                Other::Part(number) if number < head.number => None,
+                Other::Part(_) if head.is_not_first(&mut earlier)? => None,
+                Other::Part(_) => sum_up(&mut parts, &head)?,
             };
+            let Some(sum) = sum else { continue };
             looked_at += sum.parts;
             if wanted.takes(&sum) {
-                visit(&sum.with_texts(connection)?);
-                visited += 1;
+                found.push(sum);
             }
         }
-        let next = last.and_then(|last| position.after(last, filter.direction));
+        drop(rows);
+        with_texts(connection, found)?.iter().for_each(visit);
+        let next = match next {
+            Some(end) => end,
+            None => last.and_then(|last| position.after(last, filter.direction)),
+        };
         Ok(next.map_or(Step::PhaseEnds, Step::More))
     }
 }
 
-/// The groups in their order, as (number, hash, groupid).
-///
-/// A group stands at one of its records, found by the index of (hash, group): the first one, or
-/// the one that had changed last when the listing began.
-pub(crate) fn heads_statement(wanted: &Wanted<'_>, walk: Walk, phase: Phase) -> String {
-    const OTHERS: &str = "FROM payment AS other WHERE other.payment_hash = head.payment_hash
-        AND other.groupid = head.groupid";
-    let (column, way) = (phase.column(), wanted.filter.direction.sql());
-    let tests = walk::tests(wanted, walk, phase, Kind::Groups);
-    let unchanged = match phase {
-        Phase::Unsettled => "OR other.updated_index <= :as_of",
-        Phase::Created | Phase::Updated => "",
-    };
-    if walk.sorts(phase, Kind::Groups) {
-        let number = match phase {
-            Phase::Created | Phase::Unsettled => format!("SELECT min(created_index) {OTHERS}"),
-            Phase::Updated => {
-                format!("SELECT max(updated_index) {OTHERS} AND updated_index <= :as_of")
-            }
-        };
-        let index = walk.index(phase);
-        let tests = tests.join(" AND ");
-        return format!(
-            "SELECT ({number}) AS number, payment_hash, groupid
-             FROM payment AS head {index} WHERE {tests} GROUP BY payment_hash, groupid
-             HAVING number >= :low AND number <= :high
-                 AND NOT EXISTS (SELECT 1 {OTHERS} AND (FALSE {unchanged}))
-             ORDER BY number {way}"
-        );
-    }
-    let range = match walk {
-        Walk::Unsettled => {
-            let numbers = walk::unsettled_numbers(None, &tests);
-            format!("WHERE created_index IN ({numbers})")
-        }
-        _ => walk::range(walk, phase, &tests),
-    };
-    let stands = match phase {
-        Phase::Created | Phase::Unsettled => format!(
-            "NOT EXISTS (SELECT 1 {OTHERS}
-                 AND (other.created_index < head.created_index {unchanged}))"
-        ),
-        // From the last part on: of very many, the last ones were likely to change last.
-        Phase::Updated => format!(
-            "(SELECT 1 {OTHERS} AND other.updated_index > head.updated_index
-                 AND other.updated_index <= :as_of ORDER BY other.partid DESC LIMIT 1) IS NULL"
-        ),
-    };
+/// The parts of a group, in the order of creation.
+fn parts_statement() -> String {
     format!(
-        "SELECT {column}, payment_hash, groupid FROM payment AS head {range} AND {stands}
-         ORDER BY {column} {way}"
+        "SELECT {PART} FROM payment WHERE payment_hash = ?1 AND groupid = ?2
+         ORDER BY +created_index"
     )
 }
 
-/// The parts of a group, in the order of creation.
-const PARTS: &str = "\
-    SELECT created_index, updated_index, status, amount_msat, amount_sent_msat, created_at, \
-        completed_at, preimage, label, destination, bolt11, description, code, failcode \
-    FROM payment WHERE payment_hash = ?1 AND groupid = ?2 ORDER BY +created_index";
-
-/// The sum of a group without its texts, which are fetched only if it is wanted.
+/// The sum of a group without its texts, which are read only if it is wanted.
 struct Sum {
     group: Group,
     parts: usize,
@@ -224,7 +200,7 @@ struct Sum {
     codes: Vec<(Option<i32>, Option<u16>)>,
 }
 
-/// One part, as [`PARTS`] reads it.
+/// One part, as [`PART`] reads it.
 struct Part {
     status: Status,
     updated_index: Option<u64>,
@@ -235,114 +211,131 @@ struct Part {
 }
 
 /// Reads the parts of a group one by one, in the order of creation. `None` if it has none.
-fn sum_up(
-    parts: &mut Statement<'_>,
-    payment_hash: PaymentHash,
-    groupid: i64,
-) -> Result<Option<Sum>, ReadError> {
-    let mut rows = parts.query((payment_hash.as_bytes(), groupid))?;
+fn sum_up(parts: &mut Statement<'_>, head: &Head) -> Result<Option<Sum>, ReadError> {
+    let mut rows = parts.query((head.payment_hash.as_bytes(), head.groupid))?;
     let mut found: Option<Sum> = None;
     while let Some(row) = rows.next()? {
-        let part = decode_part(row)?;
-        let sum = match &mut found {
-            Some(sum) => sum,
-            None => found.insert(Sum::of_first(payment_hash, groupid, row)?),
-        };
-        sum.bolt11 = sum.bolt11.or(row.get(10)?);
-        sum.description = sum.description.or(row.get(11)?);
-        let codes = (row.get(12)?, row.get(13)?);
-        if part.status == Status::Failed && !sum.codes.contains(&codes) {
-            sum.codes.push(codes);
+        match &mut found {
+            Some(sum) => sum.add(row, 0)?,
+            None => found = Some(Sum::of_first(head, row, 0)?),
         }
-        sum.parts += 1;
-        sum.group.add(&part);
     }
     Ok(found)
 }
 
-fn decode_part(row: &rusqlite::Row<'_>) -> Result<Part, ReadError> {
+/// The part in a row that has [`PART`] from there on.
+fn decode_part(row: &Row<'_>, from: usize) -> Result<Part, ReadError> {
     let impossible = |column| -> Result<Violation, rusqlite::Error> {
         Ok(Violation::Value {
-            created_index: row.get::<_, i64>(0)?.cast_unsigned(),
+            created_index: row.get::<_, i64>(from)?.cast_unsigned(),
             column,
         })
     };
     let amount = |index, column| -> Result<Msat, ReadError> {
-        match Msat::new(row.get::<_, i64>(index)?.cast_unsigned()) {
+        match Msat::new(row.get::<_, i64>(from + index)?.cast_unsigned()) {
             Some(amount) => Ok(amount),
             None => Err(impossible(column)?.into()),
         }
     };
-    let Some(status) = Status::from_code(row.get(2)?) else {
+    let Some(status) = Status::from_code(row.get(from + 2)?) else {
         return Err(impossible("status")?.into());
+    };
+    let number = |index| -> Result<Option<u64>, rusqlite::Error> {
+        let number: Option<i64> = row.get(from + index)?;
+        Ok(number.map(i64::cast_unsigned))
     };
     Ok(Part {
         status,
-        updated_index: row.get::<_, Option<i64>>(1)?.map(i64::cast_unsigned),
+        updated_index: number(1)?,
         amount_msat: amount(3, "amount_msat")?,
         amount_sent_msat: amount(4, "amount_sent_msat")?,
-        completed_at_ms: row.get::<_, Option<i64>>(6)?.map(i64::cast_unsigned),
-        preimage: row.get::<_, Option<_>>(7)?.map(Preimage),
+        completed_at_ms: number(6)?,
+        preimage: row.get::<_, Option<_>>(from + 7)?.map(Preimage),
     })
 }
 
 impl Sum {
-    /// What a group has of its first part, and nothing else.
-    fn of_first(
-        payment_hash: PaymentHash,
-        groupid: i64,
-        first: &rusqlite::Row<'_>,
-    ) -> Result<Sum, rusqlite::Error> {
-        Ok(Sum {
+    /// Of a group with one part, the one it stands at.
+    fn of_single(head: &Head, row: &Row<'_>) -> Result<Sum, ReadError> {
+        Sum::of_first(head, row, PART_OF_HEAD)
+    }
+
+    /// Begins with the first part, in a row that has [`PART`] from there on.
+    fn of_first(head: &Head, row: &Row<'_>, from: usize) -> Result<Sum, ReadError> {
+        let mut sum = Sum {
             group: Group {
-                payment_hash,
-                groupid: groupid.cast_unsigned(),
+                payment_hash: head.payment_hash,
+                groupid: head.groupid.cast_unsigned(),
                 status: Status::Failed,
                 amount_msat: None,
                 amount_sent_msat: Msat::ZERO,
                 number_of_parts: 0,
-                created_index: first.get::<_, i64>(0)?.cast_unsigned(),
+                created_index: row.get::<_, i64>(from)?.cast_unsigned(),
                 updated_index: None,
-                created_at_ms: first.get::<_, i64>(5)?.cast_unsigned(),
+                created_at_ms: row.get::<_, i64>(from + 5)?.cast_unsigned(),
                 completed_at_ms: None,
                 preimage: None,
                 bolt11: None,
                 description: None,
-                destination: None,
+                destination: row.get::<_, Option<_>>(from + 14)?.map(NodeId),
                 label: None,
             },
             parts: 0,
-            label: first.get(8)?,
-            destination: first.get(9)?,
+            label: row.get(from + 8)?,
+            destination: row.get(from + 9)?,
             bolt11: None,
             description: None,
             codes: Vec::new(),
-        })
+        };
+        sum.add(row, from)?;
+        Ok(sum)
     }
 
-    fn with_texts(self, connection: &Connection) -> Result<Group, rusqlite::Error> {
-        let text = |row: Option<i64>| -> Result<Option<String>, rusqlite::Error> {
-            let Some(row) = row else { return Ok(None) };
-            connection
-                .prepare_cached("SELECT body FROM text WHERE id = ?1")?
-                .query_row([row], |row| row.get(0))
-                .optional()
-        };
-        let destination = match self.destination {
-            Some(row) => connection
-                .prepare_cached("SELECT node_id FROM node WHERE id = ?1")?
-                .query_row([row], |row| row.get(0))
-                .optional()?,
-            None => None,
-        };
-        Ok(Group {
-            bolt11: text(self.bolt11)?,
-            description: text(self.description)?,
-            label: text(self.label)?,
-            destination: destination.map(NodeId),
-            ..self.group
-        })
+    /// Adds a part, in a row that has [`PART`] from there on.
+    fn add(&mut self, row: &Row<'_>, from: usize) -> Result<(), ReadError> {
+        let part = decode_part(row, from)?;
+        self.bolt11 = self.bolt11.or(row.get(from + 10)?);
+        self.description = self.description.or(row.get(from + 11)?);
+        let codes = (row.get(from + 12)?, row.get(from + 13)?);
+        if part.status == Status::Failed && !self.codes.contains(&codes) {
+            self.codes.push(codes);
+        }
+        self.parts += 1;
+        self.group.add(&part);
+        Ok(())
     }
+}
+
+/// The groups, with their texts.
+fn with_texts(connection: &Connection, sums: Vec<Sum>) -> Result<Vec<Group>, rusqlite::Error> {
+    let mut texts = Texts::default();
+    let mut groups = Vec::with_capacity(sums.len());
+    for (place, sum) in sums.into_iter().enumerate() {
+        let wanted = [
+            (TextOf::Bolt11, sum.bolt11),
+            (TextOf::Label, sum.label),
+            (TextOf::Description, sum.description),
+        ];
+        for (of, row) in wanted {
+            if let Some(row) = row {
+                texts.want(row, place, of);
+            }
+        }
+        groups.push(sum.group);
+    }
+    texts.read(connection, |place, of, body| {
+        let Some(group) = groups.get_mut(place) else {
+            return;
+        };
+        match of {
+            TextOf::Bolt11 => group.bolt11 = Some(body),
+            TextOf::Label => group.label = Some(body),
+            TextOf::Description => group.description = Some(body),
+            // Groups have none.
+            TextOf::Message => {}
+        }
+    })?;
+    Ok(groups)
 }
 
 impl Group {

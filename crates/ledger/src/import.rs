@@ -9,7 +9,7 @@ mod invoice;
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension as _, named_params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use sendpay_store::Ticket;
 
 use self::invoice::insert_invoice;
@@ -287,45 +287,41 @@ fn insert_payment(
                  total_msat, created_at, completed_at, status, preimage, label, bolt11,
                  description, code, failcode, erring_index, erring_node, erring_channel,
                  erring_direction, message, origin, origin_id, route)
-             VALUES (:created_index, :created_change, :updated_index, :settled_change,
-                 :payment_hash, :groupid, :partid, :destination, :amount_msat,
-                 :amount_sent_msat, :total_msat, :created_at, max(:created_at, :completed_at),
-                 :status, :preimage, :label, :bolt11, :description, :code, :failcode,
-                 :erring_index, :erring_node, :erring_channel, :erring_direction, :message,
-                 :origin, :origin_id, :route)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, max(?12, ?13), ?14, ?15,
+                 ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
         )?
-        .execute(named_params! {
-            ":created_index": created_index,
-            ":created_change": created_change,
-            ":updated_index": settled.map(|(index, _)| index),
-            ":settled_change": settled.map(|(_, change)| change),
-            ":payment_hash": new.payment_hash.as_bytes(),
-            ":groupid": groupid,
-            ":partid": partid,
-            ":destination": optional_node_row(connection, new.destination.as_ref())?,
-            ":amount_msat": sql(new.amount_msat.msat()),
-            ":amount_sent_msat": sql(new.amount_sent_msat.msat()),
-            ":total_msat": sql(new.total_msat.msat()),
-            ":created_at": sql(new.created_at_ms),
-            ":completed_at": completed_at_ms.map(sql),
-            ":status": status,
-            ":preimage": preimage.map(Preimage::as_bytes),
-            ":label": optional_text_row(connection, new.label.as_deref())?,
-            ":bolt11": bolt11,
-            ":description": optional_text_row(connection, new.description.as_deref())?,
-            ":code": failure.map(|failure| failure.code),
-            ":failcode": failure.and_then(|failure| failure.failcode),
-            ":erring_index": failure.and_then(|failure| failure.erring_index),
-            ":erring_node": optional_node_row(connection, erring_node)?,
-            ":erring_channel": failure
+        .execute(params![
+            created_index,
+            created_change,
+            settled.map(|(index, _)| index),
+            settled.map(|(_, change)| change),
+            new.payment_hash.as_bytes(),
+            groupid,
+            partid,
+            optional_node_row(connection, new.destination.as_ref())?,
+            sql(new.amount_msat.msat()),
+            sql(new.amount_sent_msat.msat()),
+            sql(new.total_msat.msat()),
+            sql(new.created_at_ms),
+            completed_at_ms.map(sql),
+            status,
+            preimage.map(Preimage::as_bytes),
+            optional_text_row(connection, new.label.as_deref())?,
+            bolt11,
+            optional_text_row(connection, new.description.as_deref())?,
+            failure.map(|failure| failure.code),
+            failure.and_then(|failure| failure.failcode),
+            failure.and_then(|failure| failure.erring_index),
+            optional_node_row(connection, erring_node)?,
+            failure
                 .and_then(|failure| failure.erring_channel)
                 .map(u64::cast_signed),
-            ":erring_direction": failure.and_then(|failure| failure.erring_direction),
-            ":message": optional_text_row(connection, message)?,
-            ":origin": origin,
-            ":origin_id": new.origin_id,
-            ":route": NO_ROUTE,
-        })?;
+            failure.and_then(|failure| failure.erring_direction),
+            optional_text_row(connection, message)?,
+            origin,
+            new.origin_id,
+            NO_ROUTE,
+        ])?;
     if let ImportedEnd::Failed {
         claimed: Some(claimed),
         at_ms,

@@ -8,8 +8,9 @@ use sendpay_store::{OpenError, Options, Store, kv};
 use crate::changed::Registry;
 use crate::{PaymentHash, Waiter, schema};
 
-/// Read connections. Each costs about 2 MB of cache at most; a listing holds one for a page only.
-const READERS: usize = 4;
+/// Read connections. Each costs its page cache at most (`sendpay_store`); a listing holds two, for a
+/// page each.
+const READERS: usize = 8;
 
 /// Above this many queued bytes RPC work waits before it begins: a few of the largest
 /// channel manager writes (some MB each), far below what a small machine has.

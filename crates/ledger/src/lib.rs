@@ -27,14 +27,18 @@ mod delete;
 mod filter;
 #[cfg(test)]
 mod filtering;
+#[cfg(test)]
+mod filtering_times;
 mod follow;
 mod groups;
+mod heads;
 mod identifier;
 mod import;
 mod indexed;
 mod invoice;
 mod invoice_book;
 mod ledger;
+mod listed;
 mod number;
 mod page;
 mod payment;

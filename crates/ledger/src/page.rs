@@ -3,10 +3,14 @@
 use rusqlite::Connection;
 
 use crate::filter::{Numbers, Wanted};
+use crate::listed::Listed;
 use crate::position::{Phase, Position};
-use crate::row::{COLUMNS, decode_payment};
-use crate::walk::{self, Kind, Limits, ROWS_LOOKED_AT_MAX, Walk, last_numbers};
-use crate::{Cursor, Filter, Ledger, Payment, ReadError, Status};
+use crate::row::{COLUMNS, LISTED_COLUMNS, decode_payment};
+use crate::walk::{self, Kind, Limits, ROWS_LOOKED_AT_MAX, Walk, with_last_numbers};
+use crate::{Cursor, Direction, Filter, Ledger, Payment, ReadError, Status};
+
+/// Most records of a hash that are sorted here: the parts of a payment of usual size.
+const FEW_RECORDS: usize = 16;
 
 /// What one read of a page came to.
 pub(crate) enum Step {
@@ -59,6 +63,44 @@ impl Ledger {
         })
     }
 
+    /// Where the page after the next begins, if that can be said without reading the next: for who
+    /// reads several pages of a listing at a time ([`Cursor::until`]). The next one looks at so many
+    /// rows, and the one after it is there. It is for [`Ledger::page`] only.
+    pub fn ahead(
+        &self,
+        filter: &Filter,
+        after: Cursor,
+        rows: usize,
+    ) -> Result<Option<Cursor>, ReadError> {
+        self.ahead_of(filter, after, rows, Kind::Records)
+    }
+
+    pub(crate) fn ahead_of(
+        &self,
+        filter: &Filter,
+        after: Cursor,
+        rows: usize,
+        kind: Kind,
+    ) -> Result<Option<Cursor>, ReadError> {
+        let position = after.0;
+        let limits = Limits { rows, always: true };
+        self.store.read(|connection| {
+            let Some(wanted) = filter.look_up(connection)? else {
+                return Ok(None);
+            };
+            let walk = walk::choose(connection, &wanted, position, kind)?;
+            if walk.sorts(position.phase, kind) {
+                return Ok(None);
+            }
+            if walk == Walk::All && walk::few_are_deleted(connection)? {
+                return Ok(position.further(rows, filter.direction).map(Cursor));
+            }
+            let window = walk::window(connection, &wanted, walk, position, kind, limits)?;
+            let end = window.and_then(|window| window.end(position, filter.direction));
+            Ok(end.map(Cursor))
+        })
+    }
+
     /// Reads step by step, a snapshot each, until a page ends: because a step says that there is
     /// more, or that it is full (the second of what it returns), or at the end of the listing.
     pub(crate) fn steps(
@@ -70,15 +112,12 @@ impl Ledger {
         let (direction, start) = (filter.direction, filter.start);
         let mut position = after.map(|cursor| cursor.0);
         loop {
-            let (at, (step, full)) = self.store.read(|connection| {
-                let at = match position {
-                    Some(position) => position,
-                    None => {
-                        let began = last_numbers(connection)?;
-                        Position::first(filter.order, direction, start, began)
-                    }
-                };
-                step(connection, at).map(|step| (at, step))
+            let (at, (step, full)) = self.store.read(|connection| match position {
+                Some(at) => step(connection, at).map(|step| (at, step)),
+                None => with_last_numbers(connection, |began| {
+                    let at = Position::first(filter.order, direction, start, began);
+                    step(connection, at).map(|step| (at, step))
+                }),
             })?;
             let next = match step {
                 Step::More(position) => return Ok(Some(Cursor(position))),
@@ -118,31 +157,106 @@ fn step(
     let Some(window) = window else {
         return Ok(Step::PhaseEnds);
     };
-    let statement = page_statement(&wanted, walk, position.phase);
-    let mut statement = connection.prepare_cached(&statement)?;
     let numbers = Numbers {
         low: window.low,
         high: window.high,
         as_of: position.began.updated,
         rows: room,
     };
-    wanted.bind(&mut statement, numbers)?;
-    let mut rows = statement.raw_query();
-    let (mut visited, mut last) = (0, 0);
-    while let Some(row) = rows.next()? {
-        let payment = decode_payment(row)?;
-        last = match position.phase {
-            Phase::Created | Phase::Unsettled => payment.created_index,
-            Phase::Updated => payment.updated_index.unwrap_or_default(),
-        };
-        visited += 1;
-        visit(&payment);
-    }
-    let next = match visited >= room {
+    let page = Page {
+        connection,
+        wanted: &wanted,
+        walk,
+        phase: position.phase,
+        numbers,
+    };
+    let payments = match walk {
+        Walk::Hash => page.of_hash()?,
+        _ => page.listed()?,
+    };
+    payments.iter().for_each(visit);
+    let last = payments
+        .last()
+        .map_or(0, |payment| number(payment, position.phase));
+    let next = match payments.len() >= room {
         true => position.after(last, filter.direction),
         false => window.end(position, filter.direction),
     };
     Ok(next.map_or(Step::PhaseEnds, Step::More))
+}
+
+/// What a page reads.
+struct Page<'a> {
+    connection: &'a Connection,
+    wanted: &'a Wanted<'a>,
+    walk: Walk,
+    phase: Phase,
+    numbers: Numbers,
+}
+
+impl Page<'_> {
+    /// The records of a hash. Mostly they are few: then they are read as the index has them, and
+    /// sorted here, at half the cost of having them sorted.
+    fn of_hash(&self) -> Result<Vec<Payment>, ReadError> {
+        let numbers = Numbers {
+            rows: FEW_RECORDS + 1,
+            ..self.numbers
+        };
+        let mut payments = self.whole(&few_statement(self.wanted, self.phase), numbers)?;
+        if payments.len() > FEW_RECORDS {
+            let statement = page_statement(self.wanted, self.walk, self.phase);
+            return self.whole(&statement, self.numbers);
+        }
+        payments.sort_unstable_by_key(|payment| number(payment, self.phase));
+        if self.wanted.filter.direction == Direction::Descending {
+            payments.reverse();
+        }
+        payments.truncate(self.numbers.rows);
+        Ok(payments)
+    }
+
+    /// The records of a statement, each with its texts at once.
+    fn whole(&self, statement: &str, numbers: Numbers) -> Result<Vec<Payment>, ReadError> {
+        let mut statement = self.connection.prepare_cached(statement)?;
+        self.wanted.bind(&mut statement, numbers)?;
+        let mut rows = statement.raw_query();
+        let mut payments = Vec::new();
+        while let Some(row) = rows.next()? {
+            payments.push(decode_payment(row)?);
+        }
+        Ok(payments)
+    }
+
+    /// The records, and then the texts of all of them.
+    fn listed(&self) -> Result<Vec<Payment>, ReadError> {
+        // One snapshot for both: an invoice is removed with the last record of its hash, and its row
+        // may then be another's.
+        let _snapshot = self.connection.unchecked_transaction()?;
+        let statement = page_statement(self.wanted, self.walk, self.phase);
+        let mut statement = self.connection.prepare_cached(&statement)?;
+        self.wanted.bind(&mut statement, self.numbers)?;
+        let mut rows = statement.raw_query();
+        let mut listed = Listed::of(self.numbers.rows);
+        while let Some(row) = rows.next()? {
+            listed.push(row)?;
+        }
+        listed.with_texts(self.connection)
+    }
+}
+
+/// Where a record stands in this phase.
+fn number(payment: &Payment, phase: Phase) -> u64 {
+    match phase {
+        Phase::Created | Phase::Unsettled => payment.created_index,
+        Phase::Updated => payment.updated_index.unwrap_or_default(),
+    }
+}
+
+/// The statement of the first `:rows` records of a hash, in no order.
+pub(crate) fn few_statement(wanted: &Wanted<'_>, phase: Phase) -> String {
+    let tests = walk::tests(wanted, Walk::Hash, phase, Kind::Records);
+    let range = walk::range(Walk::Hash, phase, &tests);
+    format!("SELECT {COLUMNS} FROM payment {range} LIMIT :rows")
 }
 
 /// The statement of a page of records between `:low` and `:high`, at most `:rows`.
@@ -151,6 +265,11 @@ fn step(
 /// that, so that a page of a hash with very many records does not read them all.
 pub(crate) fn page_statement(wanted: &Wanted<'_>, walk: Walk, phase: Phase) -> String {
     let (column, way) = (phase.column(), wanted.filter.direction.sql());
+    let columns = match walk {
+        // A few, whose texts may stand anywhere.
+        Walk::Hash => COLUMNS,
+        _ => LISTED_COLUMNS,
+    };
     let tests = walk::tests(wanted, walk, phase, Kind::Records);
     let numbers = match walk {
         Walk::Unsettled => walk::unsettled_numbers(wanted.status(), &tests),
@@ -161,12 +280,12 @@ pub(crate) fn page_statement(wanted: &Wanted<'_>, walk: Walk, phase: Phase) -> S
         _ => {
             let range = walk::range(walk, phase, &tests);
             return format!(
-                "SELECT {COLUMNS} FROM payment {range} ORDER BY {column} {way} LIMIT :rows"
+                "SELECT {columns} FROM payment {range} ORDER BY {column} {way} LIMIT :rows"
             );
         }
     };
     format!(
-        "SELECT {COLUMNS} FROM payment
+        "SELECT {columns} FROM payment
          WHERE created_index IN ({numbers} ORDER BY {column} {way} LIMIT :rows)
          ORDER BY +{column} {way}"
     )

@@ -5,9 +5,9 @@
 use rusqlite::Connection;
 
 use crate::follow::changes_statement;
-use crate::groups::heads_statement;
+use crate::heads::heads_statement;
 use crate::indexed::first_statement;
-use crate::page::page_statement;
+use crate::page::{few_statement, page_statement};
 use crate::position::{Began, Phase, Position};
 use crate::retire::aged_statement;
 use crate::schema::LEDGER_1;
@@ -43,6 +43,7 @@ fn plan_of_page(connection: &Connection, filter: &Filter, phase: Phase, kind: Ki
     let position = Position {
         phase,
         next: 1,
+        until: None,
         began: Began::NEVER,
     };
     let wanted = filter.look_up(connection).unwrap().unwrap();
@@ -259,6 +260,23 @@ fn each_listing_of_records_walks_its_index() {
 }
 
 #[test]
+fn the_few_records_of_a_hash_are_read_as_its_index_has_them() {
+    let connection = with_texts();
+    for (name, filter) in filters() {
+        if filter.payment_hash.is_none() {
+            continue;
+        }
+        let wanted = filter.look_up(&connection).unwrap().unwrap();
+        for phase in [CREATED, UNSETTLED, UPDATED] {
+            let found = plan(&connection, &few_statement(&wanted, phase));
+            let expected = "SEARCH payment USING INDEX sqlite_autoindex_payment_2 (payment_hash=?";
+            assert!(found.starts_with(expected), "{name} {phase:?}: {found}");
+            assert!(!found.contains("TEMP"), "{name} {phase:?}: {found}");
+        }
+    }
+}
+
+#[test]
 fn each_listing_of_groups_walks_its_index() {
     let connection = with_texts();
     let filters = filters();
@@ -366,17 +384,29 @@ fn of_several_indexes_the_most_selective_is_walked() {
 }
 
 #[test]
-fn the_change_feed_merges_three_indexes_and_sorts_nothing() {
+fn the_change_feed_merges_five_indexes_and_sorts_nothing() {
     let found = plan(&empty(), &changes_statement());
     for walked in [
         "SEARCH payment USING INDEX sqlite_autoindex_payment_1 (created_change>?)",
         "SEARCH payment USING INDEX payment_settled (settled_change>?)",
+        "SEARCH deleted USING INDEX sqlite_autoindex_deleted_3 (created_change>?)",
+        "SEARCH deleted USING INDEX sqlite_autoindex_deleted_4 (settled_change>?)",
         "SEARCH deleted USING INTEGER PRIMARY KEY (rowid>?)",
     ] {
         assert!(found.contains(walked), "{walked}: {found}");
     }
     assert!(
         !found.contains("TEMP") && !found.contains("SCAN"),
+        "{found}"
+    );
+}
+
+#[test]
+fn the_sums_by_status_look_at_no_settled_record() {
+    let found = plan(&empty(), crate::read::TOTALS);
+    assert!(
+        found.contains("SEARCH payment USING INDEX payment_pending (status=?)")
+            && found.matches("payment").count() == 2,
         "{found}"
     );
 }

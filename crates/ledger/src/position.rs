@@ -12,11 +12,23 @@ use crate::{Direction, Order};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor(pub(crate) Position);
 
+impl Cursor {
+    /// The stretch of the listing from here to where `end` begins, as [`crate::Ledger::ahead`] found
+    /// it: a listing that ends there, for who reads several stretches at a time.
+    #[must_use]
+    pub fn until(self, end: Cursor) -> Cursor {
+        let until = (self.0.phase == end.0.phase).then_some(end.0.next);
+        Cursor(Position { until, ..self.0 })
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) phase: Phase,
     /// The next number to look at, in the numbers of the phase.
     pub(crate) next: u64,
+    /// The first number that is not looked at any more, if that is not the end of the listing.
+    pub(crate) until: Option<u64>,
     /// What there was when the listing began.
     pub(crate) began: Began,
 }
@@ -62,7 +74,12 @@ impl Position {
             (Direction::Descending, 0) => BEYOND,
             _ => start,
         };
-        Position { phase, next, began }
+        Position {
+            phase,
+            next,
+            until: None,
+            began,
+        }
     }
 
     /// The beginning of what follows this phase, if anything does.
@@ -75,6 +92,7 @@ impl Position {
             })
         };
         match (self.phase, direction) {
+            _ if self.until.is_some() => None,
             (Phase::Unsettled, Direction::Ascending) => at(Phase::Updated, 0),
             (Phase::Updated, Direction::Descending) if start == 0 => at(Phase::Unsettled, BEYOND),
             _ => None,
@@ -90,6 +108,18 @@ impl Position {
         next.map(|next| Position { next, ..self })
     }
 
+    /// The position so many numbers further on, if there is anything there.
+    pub(crate) fn further(self, numbers: usize, direction: Direction) -> Option<Position> {
+        let numbers = u64::try_from(numbers).unwrap_or(u64::MAX);
+        let (low, high) = self.rest(direction);
+        let next = match direction {
+            Direction::Ascending => low.checked_add(numbers),
+            Direction::Descending => high.checked_sub(numbers),
+        };
+        next.filter(|next| (low..=high).contains(next))
+            .map(|next| Position { next, ..self })
+    }
+
     /// The numbers that are still to be looked at in this phase, smallest and greatest.
     pub(crate) fn rest(self, direction: Direction) -> (u64, u64) {
         let greatest = match self.phase {
@@ -97,8 +127,14 @@ impl Position {
             Phase::Created | Phase::Unsettled => self.began.created,
         };
         match direction {
-            Direction::Ascending => (self.next, greatest),
-            Direction::Descending => (0, greatest.min(self.next)),
+            Direction::Ascending => {
+                let last = self.until.map_or(greatest, |until| until.saturating_sub(1));
+                (self.next, greatest.min(last))
+            }
+            Direction::Descending => {
+                let last = self.until.map_or(0, |until| until.saturating_add(1));
+                (last, greatest.min(self.next))
+            }
         }
     }
 }

@@ -3,10 +3,20 @@
 
 use crate::count::decode_sum;
 use crate::row::{COLUMNS, DELETED_COLUMNS, find_payment, find_payments};
+use crate::text::find_invoice_row;
 use crate::{Ledger, Payment, PaymentHash, Status, Violation};
 
 /// Most warnings told at once: each is a breach that should never happen, so the first tell all.
 const WARNINGS_MAX: i64 = 100;
+
+/// The sums by status, in one snapshot: of what is settled as the commits keep them, of what is
+/// pending from its index.
+pub(crate) const TOTALS: &str = "\
+    SELECT status, count, amount_hi, amount_lo, sent_hi, sent_lo FROM total \
+    UNION ALL \
+    SELECT status, count(*), sum(amount_msat / 1000000000), sum(amount_msat % 1000000000), \
+        sum(amount_sent_msat / 1000000000), sum(amount_sent_msat % 1000000000) \
+    FROM payment WHERE status = 0 GROUP BY status";
 
 /// Why a read failed.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +132,18 @@ impl Ledger {
         })
     }
 
+    /// Whether a record of this hash was begun for this very invoice.
+    pub fn knows_invoice(
+        &self,
+        payment_hash: PaymentHash,
+        bolt11: &str,
+    ) -> Result<bool, ReadError> {
+        self.store.read(|connection| {
+            let row = find_invoice_row(connection, &payment_hash, bolt11)?;
+            Ok(row.is_some())
+        })
+    }
+
     /// All parts of one group, by partid: as many as were sent in one try.
     pub fn group(
         &self,
@@ -158,13 +180,12 @@ impl Ledger {
             .read(|connection| find_payments(connection, &statement, []))
     }
 
-    /// All records summed up, by status; kept up to date by the commits themselves.
+    /// All records summed up, by status; of what is settled kept up to date by the commits
+    /// themselves.
     pub fn totals(&self) -> Result<Totals, ReadError> {
         self.store.read(|connection| {
             let mut totals = Totals::default();
-            let mut statement = connection.prepare_cached(
-                "SELECT status, count, amount_hi, amount_lo, sent_hi, sent_lo FROM total",
-            )?;
+            let mut statement = connection.prepare_cached(TOTALS)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 if let Some(status) = Status::from_code(row.get(0)?) {

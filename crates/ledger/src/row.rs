@@ -4,19 +4,41 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::{Failure, Msat, NodeId, Payment, ReadError, Status, Violation};
 
+/// The columns, each text as the expression says. A subquery costs even where there is nothing to
+/// look up, so what most records lack is asked for first.
+macro_rules! columns {
+    ($label:literal, $bolt11:literal, $description:literal, $message:literal) => {
+        concat!(
+            "created_index, updated_index, payment_hash, groupid, partid, \
+             (SELECT node_id FROM node WHERE node.id = payment.destination), \
+             amount_msat, amount_sent_msat, total_msat, created_at, completed_at, status, preimage, ",
+            $label,
+            ", ",
+            $bolt11,
+            ", ",
+            $description,
+            ", cltv_expiry, first_channel, code, failcode, erring_index, \
+             CASE WHEN erring_node IS NOT NULL \
+                 THEN (SELECT node_id FROM node WHERE node.id = payment.erring_node) END, \
+             erring_channel, erring_direction, ",
+            $message,
+            ", origin, route"
+        )
+    };
+}
+
 /// What [`decode_payment`] reads, of a table or alias named `payment`.
-pub(crate) const COLUMNS: &str = "\
-    created_index, updated_index, payment_hash, groupid, partid, \
-    (SELECT node_id FROM node WHERE node.id = payment.destination), \
-    amount_msat, amount_sent_msat, total_msat, created_at, completed_at, status, preimage, \
-    (SELECT body FROM text WHERE text.id = payment.label), \
-    (SELECT body FROM text WHERE text.id = payment.bolt11), \
-    (SELECT body FROM text WHERE text.id = payment.description), \
-    cltv_expiry, first_channel, code, failcode, erring_index, \
-    (SELECT node_id FROM node WHERE node.id = payment.erring_node), \
-    erring_channel, erring_direction, \
-    (SELECT body FROM text WHERE text.id = payment.message), \
-    origin, route";
+pub(crate) const COLUMNS: &str = columns!(
+    "(SELECT body FROM text WHERE text.id = payment.label)",
+    "(SELECT body FROM text WHERE text.id = payment.bolt11)",
+    "CASE WHEN description IS NOT NULL \
+         THEN (SELECT body FROM text WHERE text.id = payment.description) END",
+    "CASE WHEN message IS NOT NULL \
+         THEN (SELECT body FROM text WHERE text.id = payment.message) END"
+);
+
+/// The same with the rows of the texts, for many records: `listed.rs` reads the texts together.
+pub(crate) const LISTED_COLUMNS: &str = columns!("label", "bolt11", "description", "message");
 
 /// The same of `deleted`, with nothing for what a tombstone does not keep. The route is the one
 /// without hops.
@@ -33,8 +55,50 @@ pub(crate) fn sql(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// A text of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TextOf {
+    Label,
+    Bolt11,
+    Description,
+    /// Of its failure.
+    Message,
+}
+
+impl TextOf {
+    /// Its place among the columns.
+    const fn column(self) -> usize {
+        match self {
+            TextOf::Label => 13,
+            TextOf::Bolt11 => 14,
+            TextOf::Description => 15,
+            TextOf::Message => 24,
+        }
+    }
+}
+
 /// The record in a row of [`COLUMNS`].
 pub(crate) fn decode_payment(row: &Row<'_>) -> Result<Payment, ReadError> {
+    decode(row, |text| row.get(text.column()))
+}
+
+/// The record in a row of [`LISTED_COLUMNS`], without its texts: `wants` is told the row of each.
+pub(crate) fn decode_listed(
+    row: &Row<'_>,
+    mut wants: impl FnMut(TextOf, i64),
+) -> Result<Payment, ReadError> {
+    decode(row, |text| {
+        if let Some(of) = row.get(text.column())? {
+            wants(text, of);
+        }
+        Ok(None)
+    })
+}
+
+fn decode(
+    row: &Row<'_>,
+    mut text: impl FnMut(TextOf) -> Result<Option<String>, rusqlite::Error>,
+) -> Result<Payment, ReadError> {
     let created_index = row.get::<_, i64>(0)?;
     let created_index = u64::try_from(created_index).unwrap_or(0);
     let impossible = |column| Violation::Value {
@@ -67,12 +131,13 @@ pub(crate) fn decode_payment(row: &Row<'_>) -> Result<Payment, ReadError> {
         completed_at_ms: optional(10, "completed_at")?,
         status: Status::from_code(row.get(11)?).ok_or(impossible("status"))?,
         preimage: row.get::<_, Option<_>>(12)?.map(crate::Preimage),
-        label: row.get(13)?,
-        bolt11: row.get(14)?,
-        description: row.get(15)?,
+        // In the order in which a record's texts are stored.
+        bolt11: text(TextOf::Bolt11)?,
+        label: text(TextOf::Label)?,
+        description: text(TextOf::Description)?,
         cltv_expiry: row.get(16)?,
         first_channel: row.get::<_, Option<i64>>(17)?.map(i64::cast_unsigned),
-        failure: decode_failure(row)?,
+        failure: decode_failure(row, text)?,
         own: row.get::<_, i64>(25)? == 0,
         route: row.get(26)?,
     };
@@ -82,7 +147,10 @@ pub(crate) fn decode_payment(row: &Row<'_>) -> Result<Payment, ReadError> {
     Ok(payment)
 }
 
-fn decode_failure(row: &Row<'_>) -> Result<Option<Failure>, rusqlite::Error> {
+fn decode_failure(
+    row: &Row<'_>,
+    mut text: impl FnMut(TextOf) -> Result<Option<String>, rusqlite::Error>,
+) -> Result<Option<Failure>, rusqlite::Error> {
     let Some(code) = row.get(18)? else {
         return Ok(None);
     };
@@ -93,7 +161,8 @@ fn decode_failure(row: &Row<'_>) -> Result<Option<Failure>, rusqlite::Error> {
         erring_node: row.get::<_, Option<_>>(21)?.map(NodeId),
         erring_channel: row.get::<_, Option<i64>>(22)?.map(i64::cast_unsigned),
         erring_direction: row.get(23)?,
-        message: row.get(24)?,
+        // There with each code, as a constraint says.
+        message: text(TextOf::Message)?.unwrap_or_default(),
     }))
 }
 

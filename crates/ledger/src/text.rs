@@ -63,17 +63,25 @@ pub(crate) fn known_invoice_row(
     payment_hash: &PaymentHash,
     bolt11: &str,
 ) -> Result<i64, rusqlite::Error> {
-    let known = connection
+    match find_invoice_row(connection, payment_hash, bolt11)? {
+        Some(row) => Ok(row),
+        None => invoice_row(connection, bolt11),
+    }
+}
+
+/// The row of this invoice, if a record of the hash points to one.
+pub(crate) fn find_invoice_row(
+    connection: &Connection,
+    payment_hash: &PaymentHash,
+    bolt11: &str,
+) -> Result<Option<i64>, rusqlite::Error> {
+    connection
         .prepare_cached(
             "SELECT text.id FROM payment JOIN text ON text.id = payment.bolt11
              WHERE payment.payment_hash = ?1 AND text.body = ?2 LIMIT 1",
         )?
         .query_row((payment_hash.as_bytes(), bolt11), |row| row.get(0))
-        .optional()?;
-    match known {
-        Some(row) => Ok(row),
-        None => invoice_row(connection, bolt11),
-    }
+        .optional()
 }
 
 /// The row of this node, made if missing; nothing for no node.

@@ -2,7 +2,7 @@
 
 use bitcoin::secp256k1::ecdsa::RecoveryId;
 use bitcoin::{Address, Network};
-use lightning_invoice::{Bolt11Invoice, Bolt11InvoiceDescriptionRef};
+use lightning_invoice::{Bolt11Invoice, Bolt11InvoiceDescriptionRef, SignedRawBolt11Invoice};
 use sendpay_ledger::{Msat, NodeId, PaymentHash};
 use thiserror::Error;
 
@@ -143,6 +143,18 @@ pub fn decode(text: &str, ours: Option<Network>) -> Result<Bolt11, Bolt11Error> 
     })
 }
 
+/// The payment_hash of an invoice of our network whose checksum is right, without the look at its
+/// signature that costs most of [`decode`]. Only to look for what is known of this very text.
+pub fn unverified_payment_hash(text: &str, ours: Network) -> Option<PaymentHash> {
+    if text.len() > INVOICE_BYTES_MAX {
+        return None;
+    }
+    let signed: SignedRawBolt11Invoice = text.parse().ok()?;
+    let invoice = signed.raw_invoice();
+    let hash = invoice.payment_hash()?;
+    (Network::from(invoice.currency()) == ours).then_some(PaymentHash(hash.0))
+}
+
 fn with_recovery(signature: &[u8; 64], recovery: RecoveryId) -> Vec<u8> {
     let mut bytes = signature.to_vec();
     bytes.push(u8::try_from(recovery.to_i32()).unwrap_or_default());
@@ -169,4 +181,31 @@ fn hints(invoice: &Bolt11Invoice) -> Vec<Vec<RouteHint>> {
         .iter()
         .map(|hints| hints.0.iter().map(hint).collect())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// An example of BOLT 11: a donation of any amount on the Bitcoin network.
+    const DONATION: &str = "lnbc1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygspp5\
+        qqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqqqsyqcyq5rqwzqfqypqdpl2pkx2ctnv5sxxmmwwd5kgetjypeh2ursdae\
+        8g6twvus8g6rfwvs8qun0dfjkxaq9qrsgq357wnc5r2ueh7ck6q93dj32dlqnls087fxdwk8qakdyafkq3yap9us6v\
+        52vjjsrvywa6rt52cm9r9zqt8r2t7mlcwspyetp5h2tztugp9lfyql";
+
+    #[test]
+    fn the_unverified_hash_is_that_of_the_invoice_and_of_no_other_text() {
+        let invoice = decode(DONATION, Some(Network::Bitcoin)).unwrap();
+        let hash = |text: &str, ours| unverified_payment_hash(text, ours);
+        assert_eq!(hash(DONATION, Network::Bitcoin), Some(invoice.payment_hash));
+        assert_eq!(hash(DONATION, Network::Regtest), None);
+        // One letter else: the checksum is wrong.
+        let other = DONATION.replacen("ezsp5", "ezsp6", 1);
+        assert_ne!(other, DONATION);
+        assert_eq!(hash(&other, Network::Bitcoin), None);
+        assert_eq!(hash("", Network::Bitcoin), None);
+        let long = format!("{DONATION}{}", "q".repeat(INVOICE_BYTES_MAX));
+        assert_eq!(hash(&long, Network::Bitcoin), None);
+    }
 }

@@ -54,7 +54,9 @@ use tokio::sync::{Mutex as AsyncMutex, RwLock as AsyncRwLock, watch};
 use tokio::task::JoinSet;
 
 pub use announced::{Announced, AnnouncedError};
-pub use bolt11::{Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode};
+pub use bolt11::{
+    Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode, unverified_payment_hash,
+};
 pub use chain::{CatchUpError, ChainView};
 pub use channel::{Channel, OpenChannel, OpenError, OpenedChannel};
 pub use failure::code;

@@ -6,8 +6,12 @@
 
 mod changes;
 mod envelope;
+mod extent;
+mod notifications;
 
 pub use changes::Changes;
+pub use extent::Extent;
+pub use notifications::{Notification, Notifications};
 
 use crate::error::RpcError;
 use crate::method::Method;

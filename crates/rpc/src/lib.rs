@@ -22,6 +22,7 @@ pub mod param;
 pub mod payment;
 pub mod reply;
 pub mod value;
+pub mod write;
 
 pub use error::{Code, RpcError};
 pub use id::Id;

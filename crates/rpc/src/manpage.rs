@@ -138,6 +138,15 @@ fn blocks(entry: &Entry) -> Vec<Block> {
     parameters(entry, &mut blocks);
     blocks.push(Block::Section("RETURN VALUE"));
     result(entry, &mut blocks);
+    if let Some(followed) = entry.followed_by {
+        blocks.push(Block::Section("NOTIFICATIONS"));
+        blocks.push(Block::Paragraph(format!(
+            "After the answer come notifications `{}`, until the connection closes. Their *params* \
+             have these members:",
+            followed.notification
+        )));
+        members(&followed.params_schema(), 0, &mut blocks);
+    }
     errors(entry, &mut blocks);
     if !entry.examples.is_empty() {
         blocks.push(Block::Section("EXAMPLES"));

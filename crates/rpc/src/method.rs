@@ -34,6 +34,7 @@ pub mod waitsendpay;
 
 use crate::error::{Code, RpcError};
 use crate::param::{Mode, ParamSet, ParamSpec, Params, Presence, doc_text};
+use crate::value::Subsystem;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
@@ -93,6 +94,35 @@ pub trait Method: ParamSet {
     const SEE_ALSO: &'static [&'static str] = &[];
     /// Examples for its page.
     const EXAMPLES: &'static [Example] = &[];
+    /// What comes after its answer on the same connection, until that closes.
+    const FOLLOWED_BY: Option<Followed> = None;
+    /// What its list is of, if that is in the order of the indexes that *wait* tells.
+    const LISTS: Option<Subsystem> = None;
+}
+
+/// Notifications that come after the answer of a method, until the connection closes.
+#[derive(Debug, Clone, Copy)]
+pub struct Followed {
+    /// The method that they name.
+    pub notification: &'static str,
+    params_schema: fn() -> Value,
+}
+
+impl Followed {
+    /// By notifications of this name with such parameters.
+    #[must_use]
+    pub const fn by<T: JsonSchema>(notification: &'static str) -> Self {
+        Followed {
+            notification,
+            params_schema: result_schema::<T>,
+        }
+    }
+
+    /// The JSON schema of their parameters.
+    #[must_use]
+    pub fn params_schema(&self) -> Value {
+        (self.params_schema)()
+    }
 }
 
 /// One row of [`METHODS`]: a method without its types.
@@ -114,6 +144,10 @@ pub struct Entry {
     pub see_also: &'static [&'static str],
     /// Examples for its page.
     pub examples: &'static [Example],
+    /// What comes after its answer.
+    pub followed_by: Option<Followed>,
+    /// What its list is of, if that is in the order of the indexes that *wait* tells.
+    pub lists: Option<Subsystem>,
     doc: &'static [&'static str],
     validate: fn(&Params<'_>, Mode) -> Result<(), RpcError>,
     result_schema: fn() -> Value,
@@ -175,6 +209,8 @@ impl Entry {
             errors: M::ERRORS,
             see_also: M::SEE_ALSO,
             examples: M::EXAMPLES,
+            followed_by: M::FOLLOWED_BY,
+            lists: M::LISTS,
             doc: M::DOC,
             validate: |params, mode| M::parse(params, mode).map(|_| ()),
             result_schema: result_schema::<M::Result>,
@@ -250,7 +286,7 @@ impl Entry {
     /// Everything about the method as one JSON document.
     #[must_use]
     pub fn schema(&self) -> Value {
-        json!({
+        let mut schema = json!({
             "method": self.name,
             "aliases": self.aliases,
             "category": self.category.as_str(),
@@ -261,7 +297,15 @@ impl Entry {
             "errors": self.errors.iter().map(|(code, when)| json!({
                 "code": code.number(), "name": code.name(), "when": when,
             })).collect::<Vec<_>>(),
-        })
+        });
+        if let (Some(followed), Some(members)) = (self.followed_by, schema.as_object_mut()) {
+            let notification = json!({
+                "method": followed.notification,
+                "params": followed.params_schema(),
+            });
+            members.insert("notification".into(), notification);
+        }
+        schema
     }
 }
 

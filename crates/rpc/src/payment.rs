@@ -8,8 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One part of a payment. Fields are written in this order; those that are not known are left out.
+// A long listing borrows its texts from the records; all else owns them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Payment {
+#[schemars(rename = "Payment")]
+pub struct Payment<Text = String> {
     /// Number of the record in the order of creation, from 1. No number is used twice.
     pub created_index: u64,
     /// The same as created_index, under its old name: the unique internal value assigned at
@@ -46,16 +48,16 @@ pub struct Payment {
     pub payment_preimage: Option<Secret>,
     /// The label given to *sendpay* or *pay*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
+    pub label: Option<Text>,
     /// The bolt11 invoice given to *pay* or *sendpay*, in lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bolt11: Option<String>,
+    pub bolt11: Option<Text>,
     /// The bolt12 invoice given to *sendpay*, in lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bolt12: Option<String>,
+    pub bolt12: Option<Text>,
     /// The description given to *pay* or *sendpay*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
+    pub description: Option<Text>,
     /// The failure as it came, if nobody could decode it. This daemon does not learn it, so it
     /// leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,6 +70,35 @@ pub struct Payment {
     /// Why it failed, each field where known.
     #[serde(flatten)]
     pub failure: Failure,
+}
+
+impl Payment<&str> {
+    /// The same with texts of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Payment {
+        Payment {
+            created_index: self.created_index,
+            id: self.id,
+            payment_hash: self.payment_hash,
+            groupid: self.groupid,
+            updated_index: self.updated_index,
+            partid: self.partid,
+            destination: self.destination,
+            amount_msat: self.amount_msat,
+            amount_sent_msat: self.amount_sent_msat,
+            created_at: self.created_at,
+            completed_at: self.completed_at,
+            status: self.status,
+            payment_preimage: self.payment_preimage,
+            label: self.label.map(str::to_owned),
+            bolt11: self.bolt11.map(str::to_owned),
+            bolt12: self.bolt12.map(str::to_owned),
+            description: self.description.map(str::to_owned),
+            erroronion: self.erroronion,
+            cltv_expiry: self.cltv_expiry,
+            failure: self.failure,
+        }
+    }
 }
 
 /// Why a payment failed. There if status is *failed*, each field where known and never guessed.
@@ -106,9 +137,9 @@ pub struct Failure {
 
 /// Puts an invoice string in the member it belongs to: `lni…` is bolt12, all else bolt11.
 #[must_use]
-pub fn invoice_members(invoice: Option<String>) -> (Option<String>, Option<String>) {
+pub fn invoice_members<Text: AsRef<str>>(invoice: Option<Text>) -> (Option<Text>, Option<Text>) {
     match invoice {
-        Some(invoice) if invoice.starts_with("lni") => (None, Some(invoice)),
+        Some(invoice) if invoice.as_ref().starts_with("lni") => (None, Some(invoice)),
         bolt11 => (bolt11, None),
     }
 }

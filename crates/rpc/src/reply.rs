@@ -25,6 +25,17 @@ pub fn result(id: &Id, result: &impl Serialize) -> Result<Vec<u8>, serde_json::E
     Ok(bytes)
 }
 
+/// A reply with a result that is JSON already, in parts, without a blank line in it.
+#[must_use]
+pub fn written(id: &Id, parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = begin_result(id);
+    let more: usize = parts.iter().map(|part| part.len()).sum();
+    bytes.reserve_exact(more + END.len());
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    bytes.extend_from_slice(END);
+    bytes
+}
+
 /// A reply with an error.
 #[must_use]
 pub fn error(id: &Id, error: &RpcError) -> Vec<u8> {

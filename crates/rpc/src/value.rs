@@ -35,6 +35,13 @@ macro_rules! written_as_text {
             }
         }
 
+        crate::value::read_as_text!($type, $pattern);
+    };
+}
+
+/// As `written_as_text`, for a type that has a quicker way to be written.
+macro_rules! read_as_text {
+    ($type:ident, $pattern:literal) => {
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(
                 deserializer: D,
@@ -64,7 +71,7 @@ macro_rules! written_as_text {
     };
 }
 
-use written_as_text;
+use {read_as_text, written_as_text};
 
 /// The text was not a value of the type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

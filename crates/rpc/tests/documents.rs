@@ -293,3 +293,24 @@ fn the_pages_in_the_tree_are_those_of_the_types() {
     let kept = std::fs::read_to_string(docs.join(path)).unwrap_or_default();
     assert!(kept == completion::bash(), "docs/{path} is stale; {stale}");
 }
+
+#[test]
+fn what_comes_after_an_answer_is_in_its_schema_and_on_its_page() {
+    for entry in METHODS {
+        let notification = &entry.schema()["notification"];
+        let page = manpage::plain_text(entry);
+        if entry.name == "followsendpays" {
+            assert_eq!(notification["method"], "sendpay_changed");
+            let members = notification["params"]["properties"].as_object().unwrap();
+            let names: Vec<&String> = members.keys().collect();
+            assert_eq!(names, ["change", "kind", "payment"]);
+            let title = page.find("\nNOTIFICATIONS\n").unwrap();
+            let (answer, after) = page.split_at(title);
+            assert!(answer.contains("\nRETURN VALUE\n") && after.contains("change (u64)"));
+            assert!(after.contains("created_index (u64)"), "{after}");
+        } else {
+            assert_eq!(*notification, Value::Null, "{}", entry.name);
+            assert!(!page.contains("NOTIFICATIONS"), "{}", entry.name);
+        }
+    }
+}

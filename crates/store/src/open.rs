@@ -15,11 +15,14 @@ pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// Prepared statements kept by each connection: more than the ledger has.
 const STATEMENTS_MAX: usize = 128;
 
-/// Page cache of the writer in KiB: the upper levels of the indexes of ten million records.
-const WRITER_CACHE_KIB: u32 = 64 << 10;
+/// Page cache of the writer in KiB: the upper levels of the indexes of ten million records, and what
+/// was written last. No more: in a file below 1 GiB SQLite goes through its whole cache at each commit
+/// that has split a page.
+const WRITER_CACHE_KIB: u32 = 16 << 10;
 
-/// Page cache of each reader in KiB.
-const READER_CACHE_KIB: u32 = 8 << 10;
+/// Page cache of each reader in KiB: two of them, at work for one listing, are within what it may add
+/// to the memory of the process (16 MB).
+const READER_CACHE_KIB: u32 = 4 << 10;
 
 /// Only its owner reads the file: channel secrets and payments are in it.
 const MODE: u32 = 0o600;

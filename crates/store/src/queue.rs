@@ -132,6 +132,21 @@ pub(crate) struct Group {
     queued: Queued,
 }
 
+impl Group {
+    /// Takes from the front of the queue what there is room for.
+    fn fill_from(&mut self, calls: &mut VecDeque<(usize, Box<dyn Call>)>) {
+        while let Some((bytes, _)) = calls.front()
+            && self.calls.len() < GROUP_CALLS_MAX
+            && (self.calls.is_empty() || self.queued.bytes + bytes <= GROUP_BYTES_MAX)
+            && let Some((bytes, call)) = calls.pop_front()
+        {
+            self.calls.push(call);
+            self.queued.calls += 1;
+            self.queued.bytes += bytes;
+        }
+    }
+}
+
 /// The one queue.
 pub(crate) struct Queue {
     state: Mutex<State>,
@@ -170,7 +185,7 @@ impl Queue {
         }
     }
 
-    /// Waits for calls and takes the next group; `None` when closed and empty.
+    /// Waits for calls and begins the next group with them; `None` when closed and empty.
     pub(crate) fn take_group(&self) -> Option<Group> {
         let mut state = self.lock();
         while state.calls.is_empty() {
@@ -186,16 +201,13 @@ impl Queue {
             calls: Vec::with_capacity(state.calls.len().min(GROUP_CALLS_MAX)),
             queued: Queued::default(),
         };
-        while let Some((bytes, _)) = state.calls.front()
-            && group.calls.len() < GROUP_CALLS_MAX
-            && (group.calls.is_empty() || group.queued.bytes + bytes <= GROUP_BYTES_MAX)
-            && let Some((bytes, call)) = state.calls.pop_front()
-        {
-            group.calls.push(call);
-            group.queued.calls += 1;
-            group.queued.bytes += bytes;
-        }
+        group.fill_from(&mut state.calls);
         Some(group)
+    }
+
+    /// Adds to the group what has come since, as far as it has room; without waiting.
+    pub(crate) fn take_more(&self, group: &mut Group) {
+        group.fill_from(&mut self.lock().calls);
     }
 
     /// Gives back the room of a group after its commit, and delivers its outcomes in order.

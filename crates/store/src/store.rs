@@ -42,12 +42,12 @@ impl Store {
     pub fn open(options: Options) -> Result<Store, OpenError> {
         let mut opened = open::open(&options)?;
         let path = options.path.as_path();
-        let log = LogBytes::default();
-        log.follow(&mut opened.writer, opened.page_bytes)
-            .map_err(|source| OpenError::Sqlite {
+        let log = LogBytes::follow(&mut opened.writer, opened.page_bytes).map_err(|source| {
+            OpenError::Sqlite {
                 path: path.to_owned(),
                 source,
-            })?;
+            }
+        })?;
         let (checkpoints, checkpointer) =
             checkpoint::start(opened.checkpointer, log, options.wal_bytes_max)
                 .map_err(|error| OpenError::io(path, error))?;

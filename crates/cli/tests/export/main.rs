@@ -1,5 +1,5 @@
 //! Listings as files: what is in them, what the program says when they are not whole, and that
-//! their size costs no memory. The real binary and the library, against a socket of the test's own.
+//! their size costs no memory; and what comes after an answer. The real binary and the library, against a socket of the test's own.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,6 +9,7 @@
 
 mod csv;
 mod daemon;
+mod follow;
 mod memory;
 
 use sendpay_rpc::{Code, RpcError, reply};

@@ -7,15 +7,16 @@ use crate::figures::{Figures, PANELS, Panel, grouped, short};
 const WIDTH: f64 = 1120.0;
 const COLUMNS: usize = 2;
 const PANEL_WIDTH: f64 = WIDTH / COLUMNS as f64;
-const PANEL_HEIGHT: f64 = 400.0;
 /// Around the lines: for the names of the axis, the title, the sizes, and a legend below them.
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 32.0;
 const TOP: f64 = 36.0;
 const PLOT_HEIGHT: f64 = 190.0;
+/// From the lines to the first of the legend, and from one of it to the next.
+const LEGEND_TOP: f64 = 36.0;
 const LEGEND_LINE: f64 = 15.0;
-/// What has room below the lines; a longer legend has two columns.
-const LEGEND_LINES: usize = 9;
+/// Below the legend.
+const BOTTOM: f64 = 14.0;
 
 /// Colours that are told apart by most eyes; after the last one the lines are dashed.
 const COLOURS: [&str; 8] = [
@@ -62,21 +63,35 @@ pub fn draw(figures: &Figures) -> Option<String> {
     if panels.is_empty() {
         return None;
     }
-    let height = PANEL_HEIGHT * panels.len().div_ceil(COLUMNS) as f64;
+    let rows: Vec<(&[Panel], f64)> = panels
+        .chunks(COLUMNS)
+        .map(|row| (row, row_height(figures, row)))
+        .collect();
+    let height: f64 = rows.iter().map(|(_, height)| height).sum();
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
          font-family=\"sans-serif\" font-size=\"11\">\n\
          <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"white\"/>\n"
     );
-    for (at, panel) in panels.into_iter().enumerate() {
-        let x = (at % COLUMNS) as f64 * PANEL_WIDTH;
-        let y = (at / COLUMNS) as f64 * PANEL_HEIGHT;
-        let _ = writeln!(svg, "<g transform=\"translate({x} {y})\">");
-        draw_panel(&mut svg, figures, panel);
-        svg.push_str("</g>\n");
+    let mut y = 0.0;
+    for (row, height) in rows {
+        for (column, panel) in row.iter().enumerate() {
+            let x = column as f64 * PANEL_WIDTH;
+            let _ = writeln!(svg, "<g transform=\"translate({x} {y})\">");
+            draw_panel(&mut svg, figures, *panel);
+            svg.push_str("</g>\n");
+        }
+        y += height;
     }
     svg.push_str("</svg>\n");
     Some(svg)
+}
+
+/// As much as the longest legend in it needs.
+fn row_height(figures: &Figures, row: &[Panel]) -> f64 {
+    let names = row.iter().map(|panel| figures.names(*panel).len());
+    let lines = names.max().unwrap_or(0) as f64;
+    TOP + PLOT_HEIGHT + LEGEND_TOP + lines * LEGEND_LINE + BOTTOM
 }
 
 fn draw_panel(svg: &mut String, figures: &Figures, panel: Panel) {
@@ -98,9 +113,7 @@ fn draw_panel(svg: &mut String, figures: &Figures, panel: Panel) {
         panel.unit
     );
     draw_grid(svg, &across, &up);
-    let names = figures.names(panel);
-    let columns = names.len().div_ceil(LEGEND_LINES);
-    for (number, name) in names.into_iter().enumerate() {
+    for (number, name) in figures.names(panel).into_iter().enumerate() {
         let points: Vec<(f64, f64)> = sizes
             .iter()
             .filter_map(|size| {
@@ -111,7 +124,7 @@ fn draw_panel(svg: &mut String, figures: &Figures, panel: Panel) {
         let mut last = sizes.iter().rev();
         let last = last.find_map(|size| figures.value(panel, name, *size));
         draw_line(svg, number, &points);
-        draw_name(svg, (number, columns), name, last.unwrap_or_default());
+        draw_name(svg, number, name, last.unwrap_or_default());
     }
 }
 
@@ -162,10 +175,9 @@ fn draw_line(svg: &mut String, number: usize, points: &[(f64, f64)]) {
 }
 
 /// A line of the legend, with the value at the largest size.
-fn draw_name(svg: &mut String, (number, columns): (usize, usize), name: &str, last: f64) {
-    let width = (PANEL_WIDTH - LEFT - RIGHT) / columns as f64;
-    let x = LEFT + (number % columns) as f64 * width;
-    let y = TOP + PLOT_HEIGHT + 36.0 + (number / columns) as f64 * LEGEND_LINE;
+fn draw_name(svg: &mut String, number: usize, name: &str, last: f64) {
+    let x = LEFT;
+    let y = TOP + PLOT_HEIGHT + LEGEND_TOP + number as f64 * LEGEND_LINE;
     let _ = writeln!(
         svg,
         "<path d=\"M{x:.1} {:.1}h18\" {}/><text x=\"{:.1}\" y=\"{y:.1}\">{} ({})</text>",

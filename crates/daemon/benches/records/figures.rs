@@ -13,12 +13,20 @@ pub const LISTINGS: Panel = Panel {
     title: "Whole listings",
     unit: "s",
 };
+pub const FILTERS: Panel = Panel {
+    title: "Whole listings with a filter",
+    unit: "s",
+};
 pub const LOOKUPS: Panel = Panel {
     title: "One request, median",
     unit: "µs",
 };
 pub const BESIDE: Panel = Panel {
     title: "One request, idle and beside whole listings",
+    unit: "ms",
+};
+pub const CLEANING: Panel = Panel {
+    title: "One request, before and beside autoclean",
     unit: "ms",
 };
 pub const STARTS: Panel = Panel {
@@ -42,8 +50,8 @@ pub const COMMITS: Panel = Panel {
     unit: "records",
 };
 
-pub const PANELS: [Panel; 8] = [
-    LISTINGS, LOOKUPS, BESIDE, STARTS, MEMORY, RATES, DISK, COMMITS,
+pub const PANELS: [Panel; 10] = [
+    LISTINGS, FILTERS, LOOKUPS, BESIDE, CLEANING, STARTS, MEMORY, RATES, DISK, COMMITS,
 ];
 
 /// One figure at one size.

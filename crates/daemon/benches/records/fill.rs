@@ -19,7 +19,7 @@ use crate::harness::{Chain, Node};
 
 /// SQLite's cache while a ledger is made: the two indexes that are filled at random places, of ten
 /// million records, fit in.
-const CACHE_KIB: i64 = 1536 << 10;
+pub const CACHE_KIB: i64 = 1536 << 10;
 
 /// Payments that are made both ways: some of each kind.
 const COMPARED: u64 = 1_500;
@@ -38,6 +38,12 @@ pub struct Made {
 /// The file of the node in this directory.
 pub fn file(dir: &Path) -> PathBuf {
     dir.join("node").join("regtest").join("sendpay.sqlite3")
+}
+
+/// Copies a ledger; what is measured on the copy does not pay for writing it.
+pub fn copy(from: &Path, to: &Path) {
+    fs::copy(from, to).unwrap();
+    fs::File::open(to).unwrap().sync_all().unwrap();
 }
 
 /// The ledger of so many records in the cache; made if it is not there or was made by another

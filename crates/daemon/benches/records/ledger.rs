@@ -24,9 +24,7 @@ enum Writer {
 pub fn measure(figures: &mut Figures, cache: &Path, made: &Made, generator: &Generator) {
     let dir = tempfile::tempdir_in(cache).unwrap();
     let copy = dir.path().join("ledger.sqlite3");
-    std::fs::copy(fill::file(&made.dir), &copy).unwrap();
-    // Or the first commits would pay for writing the copy.
-    std::fs::File::open(&copy).unwrap().sync_all().unwrap();
+    fill::copy(&fill::file(&made.dir), &copy);
     let mut parts: VecDeque<(NewPayment, u64, End)> = (made.payments..)
         .filter_map(|number| generator.payment(number).waves.pop()?.pop())
         .map(|part| (part.new, part.created_at_ms, part.end))

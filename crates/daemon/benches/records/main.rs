@@ -16,7 +16,9 @@
 #[path = "../../tests/blackbox/harness.rs"]
 mod harness;
 
+mod autoclean;
 mod chart;
+mod cln;
 mod figures;
 mod fill;
 mod generator;
@@ -72,13 +74,16 @@ fn main() {
         let more = made.file_bytes - empty.file_bytes;
         let each = more as f64 / made.records as f64;
         figures.add(DISK, "bytes on disk for each record", *size, each);
+        cln::size(&mut figures, &options.cache, &made, &generator);
         ledger::measure(&mut figures, &options.cache, &made, &generator);
+        cln::import_rate(&mut figures, &options.cache, &made, &generator);
+        autoclean::measure(&mut figures, &options.cache, &made, &generator);
         starts(&mut figures, &made, &empty.dir);
         measure::measure(Bench {
             figures: &mut figures,
             made: &made,
             generator: &generator,
-            cli: cli.as_deref(),
+            cli: &cli,
         });
     }
     if options.make_only {

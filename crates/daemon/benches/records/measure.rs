@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::figures::{BESIDE, Figures, LISTINGS, LOOKUPS, MEMORY, Panel, RATES, STARTS};
+use crate::figures::{BESIDE, FILTERS, Figures, LISTINGS, LOOKUPS, MEMORY, Panel, RATES, STARTS};
 use crate::fill::{self, Made};
 use crate::generator::Generator;
 use crate::harness::{Chain, Node};
@@ -24,7 +24,7 @@ pub struct Bench<'a> {
     pub figures: &'a mut Figures,
     pub made: &'a Made,
     pub generator: &'a Generator,
-    pub cli: Option<&'a Path>,
+    pub cli: &'a Path,
 }
 
 pub fn median_of(mut times: Vec<Duration>) -> Duration {
@@ -40,6 +40,7 @@ pub fn measure(mut bench: Bench<'_>) {
     bench.listpays(&node);
     bench.command_line(&node);
     bench.others(&node);
+    bench.filters(&node);
     bench.lookups(&node);
     bench.pipelined(&node);
     bench.beside(&node);
@@ -88,7 +89,6 @@ impl Bench<'_> {
     }
 
     fn command_line(&mut self, node: &Node) {
-        let Some(cli) = self.cli else { return };
         let file = self.made.dir.join("listing");
         for (name, out) in [
             (
@@ -98,7 +98,7 @@ impl Bench<'_> {
             ("sendpay-cli listsendpays > file", &file),
         ] {
             let runs: Vec<_> = (0..ROUNDS)
-                .map(|_| process::run_cli(cli, &node.socket(), out))
+                .map(|_| process::run_cli(self.cli, &node.socket(), out))
                 .collect();
             let time = median_of(runs.iter().map(|(time, _)| *time).collect());
             let peak = runs.iter().map(|(_, peak_mb)| *peak_mb).fold(0.0, f64::max);
@@ -116,6 +116,28 @@ impl Bench<'_> {
         self.add(LISTINGS, "bare SQLite loop", time);
         if let Some(time) = limits::sqlite3_json(&file) {
             self.add(LISTINGS, "sqlite3 -json", time.as_secs_f64());
+        }
+    }
+
+    /// Filters that find little or nothing: what no index serves looks at every record.
+    fn filters(&mut self, node: &Node) {
+        let at = self.generator.payment(self.made.payments / 2).waves[0][0].created_at_ms / 1_000;
+        let hour = format!(r#"{{"completed_from":{at},"completed_to":{}}}"#, at + 3_600);
+        let created = format!(r#"{{"created_from":{at},"created_to":{}}}"#, at + 3_600);
+        for method in ["listsendpays", "listpays"] {
+            for (name, params) in [
+                ("an amount of none", r#"{"amount_to_msat":1}"#),
+                ("a groupid of none", r#"{"groupid":77}"#),
+                ("created in an hour", &created),
+                ("completed in an hour", &hour),
+            ] {
+                let mut connection = Connection::open(&node.socket());
+                let asked = request(method, params);
+                assert_eq!(connection.ask(&asked).error(), None, "{method}, {name}");
+                let times = (0..ROUNDS).map(|_| connection.ask(&asked).whole);
+                let time = median_of(times.collect()).as_secs_f64();
+                self.add(FILTERS, &format!("{method}, {name}"), time);
+            }
         }
     }
 
@@ -147,10 +169,8 @@ impl Bench<'_> {
             ),
         ] {
             let mut connection = Connection::open(&node.socket());
-            if let Some(error) = connection.ask(&asked[0]).error() {
-                eprintln!("  skipped: {name}: {error}");
-                continue;
-            }
+            let first = connection.ask(&asked[0]);
+            assert_eq!(first.error(), None, "{name}");
             let mut times = connection.times(&asked);
             let median = quantile(&mut times[LOOKED_UP..], 0.5);
             self.add(LOOKUPS, name, median.as_secs_f64() * 1e6);

@@ -45,21 +45,15 @@ pub fn start(node: &mut Node) -> Duration {
     panic!("the daemon did not start: {}", node.log());
 }
 
-/// The `sendpay-cli` of this tree, built as this bench was. `None` where cargo is not there.
-pub fn cli() -> Option<PathBuf> {
+/// The `sendpay-cli` of this tree, built as this bench was.
+pub fn cli() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
         .args(["build", "--quiet", "--release", "-p", "sendpay-cli"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status();
-    let path = Path::new(env!("CARGO_BIN_EXE_sendpayd")).with_file_name("sendpay-cli");
-    match built {
-        Ok(status) if status.success() && path.exists() => Some(path),
-        other => {
-            eprintln!("skipped: sendpay-cli could not be built ({other:?})");
-            None
-        }
-    }
+    assert!(built.unwrap().success(), "sendpay-cli could not be built");
+    Path::new(env!("CARGO_BIN_EXE_sendpayd")).with_file_name("sendpay-cli")
 }
 
 /// How long the command line takes for a whole listing, and its peak in MB.

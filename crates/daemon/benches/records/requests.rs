@@ -61,6 +61,17 @@ pub fn same(method: &str, params: &str, count: usize) -> Vec<Vec<u8>> {
     vec![request(method, params); count]
 }
 
+/// Invoices: each is written, and answered once it is on disk, as a `sendpay` before its HTLC.
+pub fn invoices(count: usize) -> Vec<Vec<u8>> {
+    (0..count)
+        .map(|number| {
+            let params =
+                format!(r#"{{"amount_msat":1000,"label":"bench {number}","description":"bench"}}"#);
+            request("invoice", &params)
+        })
+        .collect()
+}
+
 /// `sendpay` to a channel that we do not have: looked at, refused, and no record made.
 pub fn refused_sendpay(generator: &Generator, count: usize) -> Vec<Vec<u8>> {
     let mut random = Random(4);

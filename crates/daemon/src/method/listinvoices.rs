@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use sendpay_ledger::{InvoiceFilter, Order};
+use sendpay_ledger::{Cursor, InvoiceFilter, Ledger, Order, ReadError};
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::listinvoices::ListInvoices;
 use sendpay_rpc::value::ListIndex;
 
 use crate::convert::{self, from_hash};
 use crate::daemon::{Daemon, unix_millis};
-use crate::listing::{self, First, Limit};
+use crate::listing::{self, First, Limit, Rows, Source};
 use crate::server::Reply;
 
 pub(super) async fn run(daemon: &Arc<Daemon>, params: ListInvoices, reply: Reply) {
@@ -24,13 +24,28 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: ListInvoices, reply: Reply
     } else {
         params.limit
     };
-    let read = move |after, rows_max, out: &mut listing::Rows<'_>| {
+    let listing = Listing { ledger, filter };
+    listing::stream(reply, "invoices", Limit(limit), First::Apart, listing).await;
+}
+
+struct Listing {
+    ledger: Ledger,
+    filter: InvoiceFilter,
+}
+
+impl Source for Listing {
+    fn page(
+        &self,
+        after: Option<Cursor>,
+        rows_max: usize,
+        rows: &mut Rows,
+    ) -> Result<Option<Cursor>, ReadError> {
         let now = unix_millis();
-        ledger.invoices_page(&filter, after, rows_max, &mut |invoice| {
-            out.push(&convert::invoice(invoice, now));
-        })
-    };
-    listing::stream(reply, "invoices", Limit(limit), First::Apart, read).await;
+        self.ledger
+            .invoices_page(&self.filter, after, rows_max, &mut |invoice| {
+                rows.push(&convert::invoice(invoice, now));
+            })
+    }
 }
 
 fn filter(daemon: &Daemon, params: &ListInvoices) -> Result<InvoiceFilter, RpcError> {

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use sendpay_ledger::{Cursor, Filter, Ledger, ReadError};
 use sendpay_rpc::method::listpays::ListPays;
+use sendpay_rpc::value::{Amounts, InvoiceString};
 
 use super::selection::{Selection, selection};
 use crate::convert;
 use crate::daemon::Daemon;
-use crate::listing::{self, First, Limit};
+use crate::listing::{self, First, Limit, Rows, Source};
 use crate::server::Reply;
 
 pub(super) async fn run(daemon: &Arc<Daemon>, params: ListPays, reply: Reply) {
@@ -15,17 +17,42 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: ListPays, reply: Reply) {
         Ok(filter) => filter,
         Err(error) => return reply.error(&error),
     };
-    let (ledger, amounts) = (daemon.node().ledger().clone(), daemon.amounts());
-    let asked = params.bolt11.map(|bolt11| bolt11.into_string());
-    let read = move |after, groups_max, out: &mut listing::Rows<'_>| {
-        ledger.groups_page(&filter, after, groups_max, &mut |group| {
-            let mut shown = convert::group(group, amounts);
-            if shown.bolt11.is_none() && shown.bolt12.is_none() {
-                // CLN shows the invoice that was asked for where none was recorded.
-                shown.bolt11.clone_from(&asked);
-            }
-            out.push(&shown);
-        })
+    let listing = Listing {
+        ledger: daemon.node().ledger().clone(),
+        filter,
+        amounts: daemon.amounts(),
+        asked: params.bolt11.map(InvoiceString::into_string),
     };
-    listing::stream(reply, "pays", Limit(params.limit), First::Apart, read).await;
+    listing::stream(reply, "pays", Limit(params.limit), First::Apart, listing).await;
+}
+
+struct Listing {
+    ledger: Ledger,
+    filter: Filter,
+    amounts: Amounts,
+    /// The invoice that was asked for.
+    asked: Option<String>,
+}
+
+impl Source for Listing {
+    fn page(
+        &self,
+        after: Option<Cursor>,
+        rows_max: usize,
+        rows: &mut Rows,
+    ) -> Result<Option<Cursor>, ReadError> {
+        self.ledger
+            .groups_page(&self.filter, after, rows_max, &mut |group| {
+                let mut shown = convert::group(group, self.amounts);
+                if shown.bolt11.is_none() && shown.bolt12.is_none() {
+                    // CLN shows the invoice that was asked for where none was recorded.
+                    shown.bolt11 = self.asked.as_deref();
+                }
+                rows.push(&shown);
+            })
+    }
+
+    fn ahead(&self, after: Cursor, rows: usize) -> Result<Option<Cursor>, ReadError> {
+        self.ledger.groups_ahead(&self.filter, after, rows)
+    }
 }

@@ -3,12 +3,17 @@
 use super::hangup::hung_up;
 use super::reply::{Chunk, Content, Outbox, Outgoing};
 use super::{
-    ConnectionInfo, Dispatch, LINGER, Phase, READ_BYTES, REQUESTS_IN_FLIGHT_MAX, Reply, reached,
+    ConnectionInfo, Dispatch, LINGER, Phase, READ_BYTES, REQUESTS_IN_FLIGHT_MAX, Reply,
+    UNSENT_BYTES_MAX, reached,
 };
 use rpc::frame::{After, Decoder, Frame, Refusal, Request};
 use sendpay_rpc as rpc;
+use std::future::poll_fn;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -57,7 +62,9 @@ impl<D: Dispatch> Connection<D> {
         let (outbox, queued, unsent) = Outbox::new(REQUESTS_IN_FLIGHT_MAX);
         let writer = write_replies(writing, queued, unsent);
         tokio::pin!(writer);
+        // In this order: what a request was answered at once is written at once.
         let end = tokio::select! {
+            biased;
             end = self.read_requests(&mut reading, outbox) => end,
             written = &mut writer => return written.map(drop),
         };
@@ -100,7 +107,8 @@ impl<D: Dispatch> Connection<D> {
         loop {
             // Nothing more is looked at while the client leaves replies unread.
             tokio::select! {
-                () = outbox.all_sent() => {}
+                biased;
+                () = outbox.room() => {}
                 () = reached(&mut stopping, Phase::Stopping) => return ReadEnd::Stopping,
             }
             let slot = tokio::select! {
@@ -115,7 +123,7 @@ impl<D: Dispatch> Connection<D> {
             };
             match decoder.next_frame() {
                 Some(Frame::Request(request)) => {
-                    self.start(request, &outbox, slot);
+                    self.start(request, &outbox, slot).await;
                     continue;
                 }
                 Some(Frame::Refused(refusal)) => match refuse(refusal, &outbox, slot) {
@@ -125,7 +133,14 @@ impl<D: Dispatch> Connection<D> {
                 },
                 None => drop(slot),
             }
+            // What was answered leaves before more is read.
+            tokio::select! {
+                biased;
+                () = outbox.all_sent() => {}
+                () = reached(&mut stopping, Phase::Stopping) => return ReadEnd::Stopping,
+            }
             let read = tokio::select! {
+                biased;
                 read = reading.read(&mut chunk) => read,
                 () = reached(&mut stopping, Phase::Stopping) => return ReadEnd::Stopping,
             };
@@ -140,22 +155,33 @@ impl<D: Dispatch> Connection<D> {
         }
     }
 
-    /// Starts the task of a request. It goes on when the connection is gone.
-    fn start(&self, request: Request, outbox: &Outbox, slot: OwnedSemaphorePermit) {
-        let phase = self.phase.clone();
-        let reply = Reply::new(request.id.clone(), outbox.clone(), slot, phase);
-        let mut abandoning = self.phase.clone();
+    /// Begins a request. What is answered without waiting is answered here; all else goes on in a
+    /// task of its own, also when the connection is gone.
+    async fn start(&self, request: Request, outbox: &Outbox, slot: OwnedSemaphorePermit) {
+        let reply = Reply::new(request.id.clone(), outbox.clone(), slot, self.phase.clone());
         let dispatch = Arc::clone(&self.dispatch);
         let info = self.info.clone();
+        let mut run = Box::pin(async move { dispatch.dispatch(request, reply, info).await });
+        let begun = poll_fn(|context| Poll::Ready(poll_once(run.as_mut(), context))).await;
+        if begun.is_ready() {
+            return;
+        }
+        let mut abandoning = self.phase.clone();
         let alive = self.alive.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = dispatch.dispatch(request, reply, info) => {}
+                () = run => {}
                 () = reached(&mut abandoning, Phase::Abandoning) => {}
             }
             drop(alive);
         });
     }
+}
+
+/// Polls a request, which may panic as it may in a task of its own: that ends it and nothing else.
+fn poll_once(run: Pin<&mut impl Future<Output = ()>>, context: &mut Context<'_>) -> Poll<()> {
+    // What a panic leaves behind is dropped with the request; its reply says so.
+    catch_unwind(AssertUnwindSafe(|| run.poll(context))).unwrap_or(Poll::Ready(()))
 }
 
 /// Answers what is no request.
@@ -165,25 +191,74 @@ fn refuse(refusal: Refusal, outbox: &Outbox, slot: OwnedSemaphorePermit) -> Afte
     refusal.after
 }
 
-/// Writes replies as they are queued, each whole before the next, until nobody can queue any.
+/// Writes replies as they are queued, each whole before the next, until nobody can queue any. Those
+/// that wait together leave together.
 async fn write_replies(
     mut writing: OwnedWriteHalf,
     mut queued: mpsc::Receiver<Outgoing>,
     unsent: watch::Sender<usize>,
 ) -> io::Result<OwnedWriteHalf> {
-    while let Some(outgoing) = queued.recv().await {
-        match outgoing.content {
-            Content::Whole(bytes) => writing.write_all(&bytes).await?,
-            Content::Stream(chunks) => write_stream(&mut writing, chunks).await?,
-            Content::Notifications(bytes) => {
-                writing.write_all(&bytes).await?;
-                continue;
+    let mut together = Vec::new();
+    while queued
+        .recv_many(&mut together, REQUESTS_IN_FLIGHT_MAX)
+        .await
+        > 0
+    {
+        let mut joined = Joined::default();
+        for outgoing in together.drain(..) {
+            joined.unsent += outgoing.content.unsent_bytes();
+            joined.slots.push(outgoing.slot);
+            match outgoing.content {
+                Content::Whole(bytes) | Content::Notifications(bytes) => joined.push(bytes),
+                Content::Stream(chunks) => {
+                    writing.write_all(&joined.bytes).await?;
+                    joined.bytes.clear();
+                    write_stream(&mut writing, chunks).await?;
+                }
+            }
+            if joined.bytes.len() >= UNSENT_BYTES_MAX {
+                joined.write(&mut writing, &unsent).await?;
             }
         }
-        unsent.send_modify(|unsent| *unsent -= 1);
+        joined.write(&mut writing, &unsent).await?;
     }
     // Handed back so that the caller decides when the client sees the end.
     Ok(writing)
+}
+
+/// Replies that are written together.
+#[derive(Default)]
+struct Joined {
+    bytes: Vec<u8>,
+    /// What they count for while they are unwritten.
+    unsent: usize,
+    slots: Vec<Option<OwnedSemaphorePermit>>,
+}
+
+impl Joined {
+    fn push(&mut self, bytes: Vec<u8>) {
+        if self.bytes.is_empty() {
+            self.bytes = bytes;
+        } else {
+            self.bytes.extend_from_slice(&bytes);
+        }
+    }
+
+    /// Writes them, and only then gives back what they held.
+    async fn write(
+        &mut self,
+        writing: &mut OwnedWriteHalf,
+        unsent: &watch::Sender<usize>,
+    ) -> io::Result<()> {
+        writing.write_all(&self.bytes).await?;
+        self.bytes.clear();
+        self.slots.clear();
+        if self.unsent > 0 {
+            unsent.send_modify(|unsent| *unsent -= self.unsent);
+            self.unsent = 0;
+        }
+        Ok(())
+    }
 }
 
 async fn write_stream(

@@ -1,6 +1,6 @@
 //! One reply on its way from a method to its connection.
 
-use super::{Phase, STREAM_CHUNK_BYTES, STREAM_CHUNKS_MAX, reached};
+use super::{Phase, STREAM_CHUNK_BYTES, STREAM_CHUNKS_MAX, UNSENT_BYTES_MAX, reached};
 use rpc::Id;
 use rpc::error::{Code, RpcError};
 use sendpay_rpc as rpc;
@@ -25,7 +25,7 @@ pub(super) enum Chunk {
 pub(super) struct Outgoing {
     pub(super) content: Content,
     /// Given back when the reply is written, so that unwritten replies are bounded.
-    pub(super) _slot: Option<OwnedSemaphorePermit>,
+    pub(super) slot: Option<OwnedSemaphorePermit>,
 }
 
 pub(super) enum Content {
@@ -35,11 +35,23 @@ pub(super) enum Content {
     Notifications(Vec<u8>),
 }
 
+impl Content {
+    /// What it counts for while it is unwritten. A listing fills all there is, as nobody knows its
+    /// length; notifications hold up nothing.
+    pub(super) fn unsent_bytes(&self) -> usize {
+        match self {
+            Content::Whole(bytes) => bytes.len(),
+            Content::Stream(_) => UNSENT_BYTES_MAX,
+            Content::Notifications(_) => 0,
+        }
+    }
+}
+
 /// The way to the writer of a connection.
 #[derive(Clone)]
 pub(super) struct Outbox {
     queue: mpsc::Sender<Outgoing>,
-    /// How many replies are queued or being written.
+    /// How many bytes of replies are queued or being written.
     unsent: watch::Sender<usize>,
     /// Whether the connection has a feed.
     fed: Arc<AtomicBool>,
@@ -66,30 +78,33 @@ impl Outbox {
     /// Queues a reply, or notifications. There is always room: each reply holds a slot, a feed holds
     /// one for what it has queued, and there are as many slots as places.
     pub(super) fn send(&self, content: Content, slot: Option<OwnedSemaphorePermit>) {
-        if !matches!(content, Content::Notifications(_)) {
-            self.unsent.send_modify(|unsent| *unsent += 1);
+        let bytes = content.unsent_bytes();
+        if bytes > 0 {
+            self.unsent.send_modify(|unsent| *unsent += bytes);
         }
-        if self
-            .queue
-            .try_send(Outgoing {
-                content,
-                _slot: slot,
-            })
-            .is_err()
-        {
+        if self.queue.try_send(Outgoing { content, slot }).is_err() {
             // The connection is gone, and its count with it.
             tracing::debug!("a reply has no connection to go to");
         }
     }
 
+    /// Waits until little of what was queued is unwritten.
+    pub(super) async fn room(&self) {
+        self.unsent_below(UNSENT_BYTES_MAX).await;
+    }
+
     /// Waits until everything that was queued is written.
     pub(super) async fn all_sent(&self) {
+        self.unsent_below(1).await;
+    }
+
+    async fn unsent_below(&self, bytes: usize) {
+        let is_below = |unsent: &usize| *unsent < bytes;
+        if is_below(&self.unsent.borrow()) {
+            return;
+        }
         // The sender is ours: it cannot be gone.
-        let _ = self
-            .unsent
-            .subscribe()
-            .wait_for(|unsent| *unsent == 0)
-            .await;
+        let _ = self.unsent.subscribe().wait_for(is_below).await;
     }
 }
 
@@ -129,6 +144,12 @@ impl Reply {
                 self.send(Content::Whole(rpc::reply::error(&self.id, &error)));
             }
         }
+    }
+
+    /// Answers with a result that is JSON already, in parts.
+    pub fn written(mut self, parts: &[&[u8]]) {
+        let bytes = rpc::reply::written(&self.id, parts);
+        self.send(Content::Whole(bytes));
     }
 
     /// Answers with an error.
@@ -238,6 +259,19 @@ impl ReplyStream {
         } else {
             Ok(())
         }
+    }
+
+    /// As [`ReplyStream::write`], for a piece that is large already: it is not copied.
+    ///
+    /// # Errors
+    /// If the client has gone.
+    pub async fn write_whole(&mut self, bytes: Vec<u8>) -> Result<(), ClientGone> {
+        if bytes.len() < STREAM_CHUNK_BYTES {
+            return self.write(&bytes).await;
+        }
+        self.flush().await?;
+        self.buffer = bytes;
+        self.flush().await
     }
 
     /// Hands over what was written so far, for listings that pause.

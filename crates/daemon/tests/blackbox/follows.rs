@@ -48,7 +48,7 @@ struct Book {
 impl Book {
     fn take(&mut self, change: SendpayChanged) {
         let (number, index) = (change.change, change.payment.created_index);
-        assert!(number > self.seen, "{number} after {}", self.seen);
+        assert_eq!(number, self.seen + 1, "a change was missed");
         self.seen = number;
         let status = change.payment.status;
         let payment = serde_json::to_value(&change.payment).unwrap();
@@ -64,9 +64,9 @@ impl Book {
                 assert_eq!(before["status"], "pending", "{index} was settled twice");
             }
             ChangeKind::Deleted => {
-                // Created and deleted while the follower was away: its creation is not told.
-                self.live.remove(&index);
-                self.created.insert(index);
+                // Also of one that came and went while the follower was away, all was told before.
+                let before = self.live.remove(&index).unwrap();
+                assert_ne!(before["status"], "pending", "{index} was not settled");
             }
         }
     }

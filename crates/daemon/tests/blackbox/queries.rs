@@ -1,6 +1,8 @@
 //! Filters, order and counts, as a client asks for them. What each finds among many records is tested
 //! in the ledger; here, that every parameter gets there.
 
+use sendpay_rpc::client::Extent;
+use sendpay_rpc::method::find;
 use serde_json::{Value, json};
 
 use crate::harness::{Pair, direct};
@@ -51,6 +53,18 @@ fn every_filter_reaches_the_ledger_and_counts_are_those_of_the_records() {
             json!({"index": "updated", "order": "desc", "start": 1}),
             &first,
         ),
+        // Cursors from elsewhere: beyond all there is.
+        (json!({"index": "created", "start": 3}), &vec![]),
+        (json!({"index": "created", "start": u64::MAX}), &vec![]),
+        (
+            json!({"index": "updated", "start": u64::MAX, "limit": 5}),
+            &vec![],
+        ),
+        (
+            json!({"index": "created", "start": u64::MAX, "order": "desc"}),
+            &reversed,
+        ),
+        (json!({"index": "created", "limit": 0}), &vec![]),
         (json!({"destination": pair.bob.id}), &both),
         (json!({"destination": pair.alice.id}), &vec![]),
         (json!({"label": "rent"}), &first),
@@ -78,6 +92,17 @@ fn every_filter_reaches_the_ledger_and_counts_are_those_of_the_records() {
     assert_eq!(found(&pair, &amount), (second.clone(), vec![]));
     let completed = json!({"completed_from": at});
     assert_eq!(found(&pair, &completed), (both, first));
+
+    // Where a listing ends is known before it has begun.
+    for (node, method, params, last) in [
+        (&pair.alice, "listsendpays", json!({}), 2),
+        (&pair.alice, "listpays", json!({"index": "updated"}), 2),
+        (&pair.alice, "listinvoices", json!({}), 0),
+        (&pair.bob, "listinvoices", json!([]), 1),
+    ] {
+        let extent = Extent::of(find(method).unwrap(), &params).unwrap();
+        assert_eq!(extent.last(&mut node.client()).unwrap(), last, "{method}");
+    }
 
     let counted = pair.alice.call("countsendpays", json!({}));
     let none = json!({"count": 0, "amount_msat": "0msat", "amount_sent_msat": "0msat"});

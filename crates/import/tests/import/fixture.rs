@@ -71,6 +71,19 @@ const INVOICES: &[(&str, i64, i64)] = &[
     ("paid_outnum INTEGER DEFAULT NULL", 239, 999),
 ];
 
+/// The indexes beside those that come with a table, and since which schema.
+const INDEXES: &[(i64, &str)] = &[
+    (202, "CREATE INDEX payments_idx ON payments (payment_hash)"),
+    (
+        227,
+        "CREATE INDEX invoice_update_idx ON invoices (updated_index)",
+    ),
+    (
+        243,
+        "CREATE INDEX payments_update_idx ON payments (updated_index)",
+    ),
+];
+
 /// The names of the columns of a table in that schema.
 pub fn columns(table: &str, version: i64) -> Vec<&'static str> {
     let all = if table == "payments" {
@@ -135,6 +148,11 @@ impl Cln {
                 declared("invoices"),
             ))
             .unwrap();
+        for (since, index) in INDEXES {
+            if version >= *since {
+                connection.execute_batch(index).unwrap();
+            }
+        }
         let cln = Cln {
             path: path.to_owned(),
             version,

@@ -20,13 +20,19 @@ CREATE TRIGGER counter_stays BEFORE DELETE ON counter
 BEGIN SELECT RAISE(ABORT, 'L5: a number never goes back'); END;
 
 -- Texts, once by content; hash is the first 8 bytes of their SHA256. Invoices have none: each has
--- one payment hash, by which it is found among the records.
+-- one payment hash, by which it is found among the records, and goes with the last of these. Columns
+-- that point here are no foreign keys: to remove an invoice SQLite would look through all records for
+-- each of them. What others may share stays instead.
 CREATE TABLE text (
     id INTEGER PRIMARY KEY,
     hash INTEGER,
     body TEXT NOT NULL
 ) STRICT;
 CREATE INDEX text_hash ON text (hash) WHERE hash IS NOT NULL;
+CREATE TRIGGER text_stays BEFORE DELETE ON text WHEN OLD.hash IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'a text that records may share stays'); END;
+CREATE TRIGGER text_fixed BEFORE UPDATE ON text
+BEGIN SELECT RAISE(ABORT, 'a text never changes'); END;
 
 -- Nodes that were destinations or reported an error.
 CREATE TABLE node (
@@ -57,9 +63,10 @@ CREATE TABLE payment (
     completed_at INTEGER CHECK (completed_at >= created_at),
     status INTEGER NOT NULL DEFAULT 0 CHECK (status BETWEEN 0 AND 2),
     preimage BLOB CHECK (length(preimage) = 32),
-    label INTEGER REFERENCES text (id),
-    bolt11 INTEGER REFERENCES text (id),
-    description INTEGER REFERENCES text (id),
+    -- These three, and message below, are rows of text.
+    label INTEGER,
+    bolt11 INTEGER,
+    description INTEGER,
     cltv_expiry INTEGER CHECK (cltv_expiry BETWEEN 0 AND 4294967295),
     first_channel INTEGER,
     code INTEGER CHECK (code BETWEEN 202 AND 209),
@@ -68,7 +75,7 @@ CREATE TABLE payment (
     erring_node INTEGER REFERENCES node (id),
     erring_channel INTEGER,
     erring_direction INTEGER CHECK (erring_direction IN (0, 1)),
-    message INTEGER REFERENCES text (id),
+    message INTEGER,
     origin INTEGER NOT NULL DEFAULT 0 REFERENCES origin (id),
     origin_id INTEGER CHECK ((origin_id IS NULL) = (origin = 0)),
     route BLOB NOT NULL,
@@ -94,12 +101,15 @@ CREATE INDEX payment_destination ON payment (destination) WHERE destination IS N
 -- A record of another node is imported once.
 CREATE UNIQUE INDEX payment_origin ON payment (origin, origin_id) WHERE origin <> 0;
 
--- The log of deletions, and what L7 must know of them for good.
+-- The log of deletions, and what L7 must know of them for good; with the numbers of the changes that
+-- came before, so that a follower is told of those too.
 CREATE TABLE deleted (
     change INTEGER PRIMARY KEY,
     deleted_index INTEGER NOT NULL UNIQUE,
     created_index INTEGER NOT NULL UNIQUE,
+    created_change INTEGER NOT NULL UNIQUE,
     updated_index INTEGER,
+    settled_change INTEGER NOT NULL UNIQUE CHECK (settled_change > created_change),
     payment_hash BLOB NOT NULL CHECK (length(payment_hash) = 32),
     groupid INTEGER NOT NULL,
     partid INTEGER NOT NULL,
@@ -143,6 +153,11 @@ WHEN OLD.status = 0
     OR NOT EXISTS (SELECT 1 FROM deleted WHERE created_index = OLD.created_index)
 BEGIN SELECT RAISE(ABORT, 'L5: only settled records are deleted, and only with a number'); END;
 
+CREATE TRIGGER invoice_text_after_delete AFTER DELETE ON payment
+WHEN OLD.bolt11 IS NOT NULL AND NOT EXISTS (SELECT 1 FROM payment
+    WHERE payment_hash = OLD.payment_hash AND bolt11 = OLD.bolt11)
+BEGIN DELETE FROM text WHERE id = OLD.bolt11 AND hash IS NULL; END;
+
 -- L7: no record, hence no send, for what is paid, claimed late, was deleted, is out in another
 -- group, or was imported as pending. An imported record is no send: it only must not take the place
 -- of one that was deleted.
@@ -156,17 +171,19 @@ WHEN EXISTS (SELECT 1 FROM deleted WHERE payment_hash = NEW.payment_hash
         OR EXISTS (SELECT 1 FROM late_preimage WHERE payment_hash = NEW.payment_hash)))
 BEGIN SELECT RAISE(ABORT, 'L7: no payment twice'); END;
 
--- Sums by status, in units of 10^9 msat (hi) and the rest (lo), so that they cannot overflow.
+-- Sums of what is settled, by status, in units of 10^9 msat (hi) and the rest (lo), so that they
+-- cannot overflow. What is pending is little, and is summed up by its index: each payment changes a
+-- sum once, at its end, and not three times.
 CREATE TABLE total (
-    status INTEGER PRIMARY KEY CHECK (status BETWEEN 0 AND 2),
+    status INTEGER PRIMARY KEY CHECK (status IN (1, 2)),
     count INTEGER NOT NULL DEFAULT 0 CHECK (count >= 0),
     amount_hi INTEGER NOT NULL DEFAULT 0 CHECK (amount_hi >= 0),
     amount_lo INTEGER NOT NULL DEFAULT 0 CHECK (amount_lo BETWEEN 0 AND 999999999),
     sent_hi INTEGER NOT NULL DEFAULT 0 CHECK (sent_hi >= 0),
     sent_lo INTEGER NOT NULL DEFAULT 0 CHECK (sent_lo BETWEEN 0 AND 999999999)
 ) STRICT;
-INSERT INTO total (status) VALUES (0), (1), (2);
-CREATE TRIGGER total_after_insert AFTER INSERT ON payment BEGIN
+INSERT INTO total (status) VALUES (1), (2);
+CREATE TRIGGER total_after_insert AFTER INSERT ON payment WHEN NEW.status <> 0 BEGIN
     UPDATE total SET count = count + 1,
         amount_hi = amount_hi + NEW.amount_msat / 1000000000
             + (amount_lo + NEW.amount_msat % 1000000000) / 1000000000,
@@ -176,25 +193,7 @@ CREATE TRIGGER total_after_insert AFTER INSERT ON payment BEGIN
         sent_lo = (sent_lo + NEW.amount_sent_msat % 1000000000) % 1000000000
     WHERE status = NEW.status;
 END;
-CREATE TRIGGER total_after_delete AFTER DELETE ON payment BEGIN
-    UPDATE total SET count = count - 1,
-        amount_hi = amount_hi - OLD.amount_msat / 1000000000
-            - (amount_lo < OLD.amount_msat % 1000000000),
-        amount_lo = (amount_lo + 1000000000 - OLD.amount_msat % 1000000000) % 1000000000,
-        sent_hi = sent_hi - OLD.amount_sent_msat / 1000000000
-            - (sent_lo < OLD.amount_sent_msat % 1000000000),
-        sent_lo = (sent_lo + 1000000000 - OLD.amount_sent_msat % 1000000000) % 1000000000
-    WHERE status = OLD.status;
-END;
-CREATE TRIGGER total_after_settle AFTER UPDATE OF status ON payment BEGIN
-    UPDATE total SET count = count - 1,
-        amount_hi = amount_hi - OLD.amount_msat / 1000000000
-            - (amount_lo < OLD.amount_msat % 1000000000),
-        amount_lo = (amount_lo + 1000000000 - OLD.amount_msat % 1000000000) % 1000000000,
-        sent_hi = sent_hi - OLD.amount_sent_msat / 1000000000
-            - (sent_lo < OLD.amount_sent_msat % 1000000000),
-        sent_lo = (sent_lo + 1000000000 - OLD.amount_sent_msat % 1000000000) % 1000000000
-    WHERE status = OLD.status;
+CREATE TRIGGER total_after_settle AFTER UPDATE OF status ON payment WHEN NEW.status <> 0 BEGIN
     UPDATE total SET count = count + 1,
         amount_hi = amount_hi + NEW.amount_msat / 1000000000
             + (amount_lo + NEW.amount_msat % 1000000000) / 1000000000,
@@ -203,6 +202,16 @@ CREATE TRIGGER total_after_settle AFTER UPDATE OF status ON payment BEGIN
             + (sent_lo + NEW.amount_sent_msat % 1000000000) / 1000000000,
         sent_lo = (sent_lo + NEW.amount_sent_msat % 1000000000) % 1000000000
     WHERE status = NEW.status;
+END;
+CREATE TRIGGER total_after_delete AFTER DELETE ON payment WHEN OLD.status <> 0 BEGIN
+    UPDATE total SET count = count - 1,
+        amount_hi = amount_hi - OLD.amount_msat / 1000000000
+            - (amount_lo < OLD.amount_msat % 1000000000),
+        amount_lo = (amount_lo + 1000000000 - OLD.amount_msat % 1000000000) % 1000000000,
+        sent_hi = sent_hi - OLD.amount_sent_msat / 1000000000
+            - (sent_lo < OLD.amount_sent_msat % 1000000000),
+        sent_lo = (sent_lo + 1000000000 - OLD.amount_sent_msat % 1000000000) % 1000000000
+    WHERE status = OLD.status;
 END;
 
 -- The times in each block of 4096 numbers, by created_index and by updated_index: a range of times

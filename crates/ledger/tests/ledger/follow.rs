@@ -33,7 +33,7 @@ fn delete(scene: &Scene, payment: &Payment) {
 }
 
 #[test]
-fn every_change_is_told_as_it_was_and_of_a_deleted_record_its_deletion() {
+fn every_change_is_told_as_it_was_and_of_a_deleted_record_all_three() {
     let scene = Scene::new();
     let one = scene.begin(part(1, 1, 0));
     let two = scene.begin(part(2, 1, 0));
@@ -46,7 +46,7 @@ fn every_change_is_told_as_it_was_and_of_a_deleted_record_its_deletion() {
     };
     let expected = [
         (1, ChangeKind::Created, one),
-        (2, ChangeKind::Created, two),
+        (2, ChangeKind::Created, two.clone()),
         (3, ChangeKind::Updated, one_complete.clone()),
         (4, ChangeKind::Updated, two_failed.clone()),
     ];
@@ -57,18 +57,73 @@ fn every_change_is_told_as_it_was_and_of_a_deleted_record_its_deletion() {
     let after_deletion = told(0);
     let order: Vec<_> = after_deletion
         .iter()
-        .map(|(number, kind, payment)| (*number, *kind, payment.created_index))
+        .map(|(number, kind, payment)| (*number, *kind, payment.created_index, payment.status))
         .collect();
     let expected = [
-        (1, ChangeKind::Created, 1),
-        (3, ChangeKind::Updated, 1),
-        (5, ChangeKind::Deleted, 2),
+        (1, ChangeKind::Created, 1, Status::Pending),
+        (2, ChangeKind::Created, 2, Status::Pending),
+        (3, ChangeKind::Updated, 1, Status::Complete),
+        (4, ChangeKind::Updated, 2, Status::Failed),
+        (5, ChangeKind::Deleted, 2, Status::Failed),
     ];
     assert_eq!(order, expected);
-    let gone = &after_deletion[2].2;
-    assert_eq!(gone.status, Status::Failed);
-    assert_eq!(gone.payment_hash, two_failed.payment_hash);
-    assert_eq!(gone.completed_at_ms, two_failed.completed_at_ms);
+    // Of the one that is gone, what its tombstone keeps; of its beginning, nothing of its end.
+    for (number, _, payment) in after_deletion
+        .iter()
+        .filter(|(.., payment)| payment.created_index == two.created_index)
+    {
+        let lived = if *number == 2 { &two } else { &two_failed };
+        assert_eq!(kept(payment), kept(lived), "change {number}");
+        assert_eq!((&payment.failure, &payment.label), (&None, &None));
+        assert_eq!(payment.route().unwrap(), []);
+    }
+}
+
+/// What a tombstone keeps of a record, in words.
+fn kept(payment: &Payment) -> String {
+    let Payment {
+        created_index,
+        updated_index,
+        payment_hash,
+        groupid,
+        partid,
+        destination,
+        amount_msat,
+        amount_sent_msat,
+        total_msat,
+        created_at_ms,
+        completed_at_ms,
+        status,
+        preimage,
+        ..
+    } = payment;
+    let part = (created_index, updated_index, payment_hash, groupid, partid);
+    let amounts = (destination, amount_msat, amount_sent_msat, total_msat);
+    let end = (created_at_ms, completed_at_ms, status, preimage);
+    format!("{part:?} {amounts:?} {end:?}")
+}
+
+#[test]
+fn who_was_away_while_a_record_came_and_went_is_told_of_its_whole_life() {
+    let scene = Scene::new();
+    scene.begin(part(1, 1, 0));
+    // Away from here on.
+    let seen = scene.ledger.counters().unwrap().change;
+    let short = scene.begin(part(2, 1, 0));
+    let short_complete = scene.complete(&short, 2);
+    delete(&scene, &short_complete);
+    for page in [1, 2, 10] {
+        let told = all_after(&scene.ledger, seen, page).into_iter();
+        let told: Vec<_> = told
+            .map(|change| (change.number, change.kind, kept(&change.payment)))
+            .collect();
+        let expected = [
+            (2, ChangeKind::Created, kept(&short)),
+            (3, ChangeKind::Updated, kept(&short_complete)),
+            (4, ChangeKind::Deleted, kept(&short_complete)),
+        ];
+        assert_eq!(told, expected, "pages of {page}");
+    }
 }
 
 #[test]
@@ -174,7 +229,7 @@ struct Follower {
 
 impl Follower {
     fn take(&mut self, change: Change) {
-        assert!(change.number > self.seen, "{} again", change.number);
+        assert_eq!(change.number, self.seen + 1, "after {}", self.seen);
         self.seen = change.number;
         let index = change.payment.created_index;
         match change.kind {
@@ -188,7 +243,9 @@ impl Follower {
                 assert_eq!(before.status, Status::Pending);
             }
             ChangeKind::Deleted => {
-                self.live.remove(&index);
+                // Its end was told before, whenever this follower came.
+                let before = self.live.remove(&index).unwrap();
+                assert_ne!(before.status, Status::Pending);
                 assert_eq!(self.gone.insert(index, change.payment), None);
             }
         }

@@ -165,7 +165,15 @@ fn check_groups(ledger: &Ledger, steps: &SyncSender<()>, filter: &Filter, rows: 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4, max_shrink_iters: 0, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        // A case is a ledger, a writer and sixteen listings: `PROPTEST_CASES` runs more.
+        cases: std::env::var("PROPTEST_CASES")
+            .ok()
+            .and_then(|cases| cases.parse().ok())
+            .unwrap_or(4),
+        max_shrink_iters: 0,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_listing_neither_skips_nor_repeats_while_others_write(

@@ -137,6 +137,8 @@ const BREACHES: &[(&str, &str)] = &[
     ("DELETE FROM deleted", "L7"),
     ("UPDATE deleted SET status = 2, preimage = NULL", "L7"),
     ("DELETE FROM late_preimage", "L4"),
+    ("DELETE FROM text", "may share stays"),
+    ("UPDATE text SET body = 'x'", "never changes"),
     // Shapes.
     (
         "INSERT INTO payment (created_index, created_change, payment_hash, groupid, partid,

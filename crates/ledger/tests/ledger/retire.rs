@@ -1,8 +1,10 @@
 //! Removing old records: by age and status, never a part of what is still out, and without ever
 //! making a hash payable twice.
 
+use rusqlite::Connection;
 use sendpay_ledger::{
-    Aged, BeginError, Begun, ChangeKind, RETIRED_A_COMMIT_MAX, RetireError, Settled, Status,
+    Aged, BeginError, Begun, ChangeKind, NewPayment, RETIRED_A_COMMIT_MAX, RetireError, Settled,
+    Status,
 };
 
 use crate::scene::{NOW_MS, Scene, failure, hash, part, preimage};
@@ -166,4 +168,38 @@ fn a_look_is_bounded_goes_on_past_what_is_kept_and_ends_at_what_is_young() {
     };
     assert_eq!(old(&scene, &young), []);
     assert_eq!(old(&scene, &EVERYTHING).len(), 1100);
+}
+
+#[test]
+fn an_invoice_goes_with_its_last_record_and_a_label_stays() {
+    let scene = Scene::new();
+    let with_texts = |number, groupid| NewPayment {
+        label: Some("shop".to_owned()),
+        bolt11: Some(format!("lnbcrt{number}")),
+        ..part(number, groupid, 0)
+    };
+    let first = scene.begin(with_texts(1, 1));
+    scene.fail(&first);
+    let second = scene.begin(with_texts(1, 2));
+    let second = scene.fail(&second);
+    let other = scene.begin(with_texts(2, 1));
+    let other = scene.complete(&other, 2);
+    let texts = || {
+        let raw = Connection::open(scene.directory.path().join("ledger.sqlite")).unwrap();
+        let mut statement = raw
+            .prepare("SELECT body FROM text WHERE body <> ?1 ORDER BY body")
+            .unwrap();
+        let bodies = statement.query_map([failure().message], |row| row.get(0));
+        let bodies: Vec<String> = bodies.unwrap().map(Result::unwrap).collect();
+        bodies
+    };
+    assert_eq!(texts(), ["lnbcrt1", "lnbcrt2", "shop"]);
+    assert_eq!(retire(&scene, &[first.created_index]), 1);
+    assert_eq!(texts(), ["lnbcrt1", "lnbcrt2", "shop"]);
+    let left = scene.ledger.payment(hash(1), 2, 0).unwrap();
+    assert_eq!(left.unwrap().bolt11, second.bolt11);
+    assert_eq!(retire(&scene, &[second.created_index]), 1);
+    assert_eq!(texts(), ["lnbcrt2", "shop"]);
+    let left = scene.ledger.payment(hash(2), 1, 0).unwrap();
+    assert_eq!(left, Some(other));
 }

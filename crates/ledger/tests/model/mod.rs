@@ -2,8 +2,8 @@
 //! can be, with no database, no index and no page.
 
 use sendpay_ledger::{
-    Counters, Failure, Group, Hop, Msat, NewPayment, NodeId, Order, Payment, PaymentHash, Preimage,
-    Status, Sum, Totals,
+    ChangeKind, Counters, Failure, Group, Hop, Msat, NewPayment, NodeId, Order, Payment,
+    PaymentHash, Preimage, Status, Sum, Totals,
 };
 
 /// A record, with nothing hidden.
@@ -81,6 +81,8 @@ pub(crate) struct Model {
     pub(crate) deleted: Vec<Record>,
     pub(crate) late: Vec<(PaymentHash, u64)>,
     pub(crate) counters: Counters,
+    /// Every change there was, of which record: the first has the number 1.
+    pub(crate) changes: Vec<(ChangeKind, u64)>,
 }
 
 impl Model {
@@ -239,12 +241,15 @@ impl Model {
             route: new.route.clone(),
         };
         self.records.push(record.clone());
+        let change = (ChangeKind::Created, record.created_index);
+        self.changes.push(change);
         Answer::New(record)
     }
 
     fn settle(&mut self, created_index: u64, now_ms: u64, end: impl FnOnce(&mut Record)) -> Answer {
         self.counters.updated += 1;
         self.counters.change += 1;
+        self.changes.push((ChangeKind::Updated, created_index));
         let updated_index = self.counters.updated;
         let mut records = self.records.iter_mut();
         let record = records
@@ -347,6 +352,9 @@ impl Model {
         }
         self.counters.deleted += gone.len() as u64;
         self.counters.change += gone.len() as u64;
+        let changes = gone.iter().map(|record| record.created_index);
+        let changes = changes.map(|index| (ChangeKind::Deleted, index));
+        self.changes.extend(changes);
         self.records.retain(|record| !gone.contains(record));
         self.deleted.extend(gone.iter().cloned());
         Answer::Deleted(gone)

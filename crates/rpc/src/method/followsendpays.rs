@@ -1,6 +1,6 @@
 //! `followsendpays`: every change of every payment, in order, on this connection.
 
-use super::{Category, Example, Method};
+use super::{Category, Example, Followed, Method};
 use crate::error::Code;
 use crate::params;
 use crate::payment::Payment;
@@ -19,16 +19,15 @@ params! {
     ///
     /// `{"jsonrpc":"2.0","method":"sendpay_changed","params":{"change":7,"kind":"updated","payment":{…}}}`
     ///
-    /// *change* is the number of the change. It goes up from one to the next, now and then by more
-    /// than one, and no number comes twice. *kind* is `created`, `updated` (it completed or failed)
+    /// *change* is the number of the change. It goes up by one from each to the next. *kind* is `created`, `updated` (it completed or failed)
     /// or `deleted`. *payment* is the part as *listsendpays* shows it, as it was right after the
     /// change: a part that was created is *pending* in this message, whatever became of it by now.
     ///
     /// Keep the number of the last change that you have dealt with, and ask again with it when the
     /// connection was cut: nothing after it is missed, and nothing up to it is told again, whatever
-    /// happened to you or to the daemon. Of a part that was removed meanwhile only the deletion is
-    /// told, also if it was created after *from*; *payment* then has what is kept of it, without
-    /// label, invoice, description and reason of failure.
+    /// happened to you or to the daemon. Of a part that was removed meanwhile each change since *from*
+    /// is told as well, its creation, its end and its deletion; *payment* then has what is kept of it,
+    /// without label, invoice, description and reason of failure.
     ///
     /// A follower that reads slowly, or not at all, holds up nobody but itself: what it has not read
     /// yet is read from the disk when it goes on. Other requests may be made on the same connection;
@@ -77,11 +76,12 @@ impl Method for FollowSendPays {
         ),
     ];
     const SEE_ALSO: &'static [&'static str] = &["listsendpays", "wait", "waitsendpay", "delpay"];
+    const FOLLOWED_BY: Option<Followed> = Some(Followed::by::<SendpayChanged>(SENDPAY_CHANGED));
     const EXAMPLES: &'static [Example] = &[
         Example {
             params: "0",
-            shows: "From the first change on. `sendpay-cli` shows the answer and leaves; a program \
-                    keeps the connection open and reads on.",
+            shows: "From the first change on. `sendpay-cli` shows each change as it comes, until \
+                    it is stopped; in a pipe *params* of each is a line of JSON.",
         },
         Example {
             params: "from=1200",

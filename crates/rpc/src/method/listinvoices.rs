@@ -2,7 +2,7 @@
 
 use super::{Category, Example, Method};
 use crate::params;
-use crate::value::{Hash32, InvoiceString, Label, ListIndex, Msat, PlainText, Secret};
+use crate::value::{Hash32, InvoiceString, Label, ListIndex, Msat, PlainText, Secret, Subsystem};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +91,7 @@ impl Method for ListInvoices {
     const SUMMARY: &'static str = "show the invoices of this node";
     type Result = ListInvoicesResult;
     const SEE_ALSO: &'static [&'static str] = &["invoice", "holdinvoice"];
+    const LISTS: Option<Subsystem> = Some(Subsystem::Invoices);
     const EXAMPLES: &'static [Example] = &[Example {
         params: "order-17",
         shows: "The invoice with this label.",

@@ -4,7 +4,7 @@ use super::{Category, Example, Method};
 use crate::params;
 use crate::value::{
     EscapedText, FailureCode, Hash32, InvoiceString, ListIndex, ListOrder, Msat, NodeId, Number63,
-    PaymentMsat, PaymentStatus, Secret,
+    PaymentMsat, PaymentStatus, Secret, Subsystem,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,17 +66,19 @@ params! {
 }
 
 /// One try at a payment, all its parts together.
+// A long listing borrows its texts from the records; all else owns them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct PaymentGroup {
+#[schemars(rename = "PaymentGroup")]
+pub struct PaymentGroup<Text = String> {
     /// The bolt11 invoice, if one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bolt11: Option<String>,
+    pub bolt11: Option<Text>,
     /// The bolt12 invoice, if one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bolt12: Option<String>,
+    pub bolt12: Option<Text>,
     /// The description, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
+    pub description: Option<Text>,
     /// The final destination of the payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<NodeId>,
@@ -91,7 +93,7 @@ pub struct PaymentGroup {
     pub completed_at: Option<u64>,
     /// The label, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
+    pub label: Option<Text>,
     /// Proves that the payment was received. There if status is *complete*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preimage: Option<Secret>,
@@ -123,6 +125,7 @@ impl Method for ListPays {
     const SUMMARY: &'static str = "show payments and what became of them";
     type Result = ListPaysResult;
     const SEE_ALSO: &'static [&'static str] = &["pay", "listsendpays", "sendpay", "delpay"];
+    const LISTS: Option<Subsystem> = Some(Subsystem::Sendpays);
     const EXAMPLES: &'static [Example] = &[Example {
         params: "status=pending",
         shows: "Payments that are under way.",

@@ -6,7 +6,7 @@ use crate::params;
 use crate::payment::Payment;
 use crate::value::{
     EscapedText, FailureCode, Hash32, InvoiceString, ListIndex, ListOrder, Msat, NodeId, Number63,
-    PaymentStatus,
+    PaymentStatus, Subsystem,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,7 @@ impl Method for ListSendPays {
         "delpay",
         "listinvoices",
     ];
+    const LISTS: Option<Subsystem> = Some(Subsystem::Sendpays);
     const EXAMPLES: &'static [Example] = &[
         Example {
             params: "",

@@ -292,6 +292,31 @@ impl PaymentMsat {
     }
 }
 
+const UNIT: &[u8] = b"msat";
+
+/// The longest text of an amount: the digits of the greatest `u64`, and the unit.
+const TEXT_BYTES: usize = 20 + UNIT.len();
+
+/// What [`Msat`] shows, made without the machinery of formatting: each record has two.
+fn text(msat: u64, room: &mut [u8; TEXT_BYTES]) -> &str {
+    let (digits, unit) = room.split_at_mut(TEXT_BYTES - UNIT.len());
+    unit.copy_from_slice(UNIT);
+    let mut left = msat;
+    let mut start = digits.len();
+    for digit in digits.iter_mut().rev() {
+        // Below ten.
+        *digit = b'0' + u8::try_from(left % 10).unwrap_or_default();
+        start -= 1;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    let written = room.get(start..).unwrap_or_default();
+    // Digits and the unit are ASCII.
+    std::str::from_utf8(written).unwrap_or_default()
+}
+
 /// The same amount, however it is written.
 impl PartialEq for PaymentMsat {
     fn eq(&self, other: &Self) -> bool {
@@ -302,7 +327,7 @@ impl PartialEq for PaymentMsat {
 impl Serialize for PaymentMsat {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.amounts {
-            Amounts::MsatStrings => serializer.collect_str(&Msat(self.msat)),
+            Amounts::MsatStrings => serializer.serialize_str(text(self.msat, &mut [0; TEXT_BYTES])),
             Amounts::Integer => serializer.serialize_u64(self.msat),
         }
     }
@@ -415,5 +440,27 @@ impl Param for Millionths {
 
     fn schema() -> Value {
         json!({ "type": "number", "minimum": 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_of_a_payment_is_written_as_it_is_shown() {
+        for msat in [
+            0,
+            1,
+            9,
+            10,
+            999,
+            1000,
+            BITCOIN_SUPPLY_MSAT,
+            u64::MAX - 1,
+            u64::MAX,
+        ] {
+            assert_eq!(text(msat, &mut [0; TEXT_BYTES]), Msat(msat).to_string());
+        }
     }
 }

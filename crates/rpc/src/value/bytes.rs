@@ -1,6 +1,6 @@
 //! Values that are written as hex: hashes, secrets, node ids and bytes of any length.
 
-use super::{ParseError, written_as_text};
+use super::{ParseError, read_as_text, written_as_text};
 use crate::json::Token;
 use crate::param::{BadParam, Param};
 use serde_json::{Value, json};
@@ -24,24 +24,36 @@ fn decode(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
+/// The two digits of each byte.
+#[allow(clippy::indexing_slicing)] // Out of bounds would not compile.
+const HEX: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut hex = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        hex[byte] = [DIGITS[byte >> 4], DIGITS[byte & 0xf]];
+        byte += 1;
+    }
+    hex
+};
+
+/// Puts the hex of the bytes at the start of `text`, and returns it.
+fn hex<'a>(bytes: &[u8], text: &'a mut [u8]) -> &'a str {
+    let (pairs, _) = text.as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(bytes) {
+        // There is one for each byte.
+        *pair = HEX.get(usize::from(*byte)).copied().unwrap_or_default();
+    }
+    let written = text.get(..2 * bytes.len()).unwrap_or_default();
+    // Digits are ASCII.
+    std::str::from_utf8(written).unwrap_or_default()
+}
+
 /// Writes hex a run at a time: a long listing is mostly hashes.
 fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     const RUN: usize = 33;
-    let letter = |digit: u8| {
-        if digit < 10 {
-            b'0' + digit
-        } else {
-            b'a' + digit - 10
-        }
-    };
     for run in bytes.chunks(RUN) {
-        let mut text = [0; 2 * RUN];
-        let (pairs, _) = text.as_chunks_mut::<2>();
-        for (pair, byte) in pairs.iter_mut().zip(run) {
-            *pair = [letter(byte >> 4), letter(byte & 0xf)];
-        }
-        let written = text.get(..2 * run.len()).unwrap_or_default();
-        f.write_str(std::str::from_utf8(written).map_err(|_| fmt::Error)?)?;
+        f.write_str(hex(run, &mut [0; 2 * RUN]))?;
     }
     Ok(())
 }
@@ -90,7 +102,14 @@ macro_rules! fixed_bytes {
             }
         }
 
-        written_as_text!($type, $pattern);
+        impl serde::Serialize for $type {
+            /// At once: a long listing is mostly hashes.
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(hex(&self.0, &mut [0; 2 * $length]))
+            }
+        }
+
+        read_as_text!($type, $pattern);
     };
 }
 

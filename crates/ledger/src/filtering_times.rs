@@ -1,0 +1,130 @@
+//! Ranges of times among many records, whose blocks are left out; the filters themselves are
+//! `filtering.rs`.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use tempfile::TempDir;
+
+use crate::filtering::{arranged, matches};
+use crate::{Begun, Direction, Filter, Ledger, Msat, NewPayment, Order, Payment, Preimage, Span};
+
+/// Ten thousand records whose times go forward, stand far back in the middle as those of an import
+/// do, and go forward again; every third is settled a day later.
+fn of_many_times(ledger: &Ledger) {
+    const DAY_MS: u64 = 86_400_000;
+    let made = |number: u64| {
+        let at_ms = match number {
+            4000..6000 => number * 1000,
+            _ => 1_700_000_000_000 + number * 1000,
+        };
+        let mut bytes = [9; 32];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        (Preimage(bytes), at_ms)
+    };
+    let begun = |number| {
+        let (preimage, at_ms) = made(number);
+        let new = NewPayment {
+            payment_hash: preimage.payment_hash(),
+            groupid: None,
+            partid: 0,
+            destination: None,
+            amount_msat: Msat::ZERO,
+            amount_sent_msat: Msat::ZERO,
+            total_msat: None,
+            label: None,
+            bolt11: None,
+            description: None,
+            route: Vec::new(),
+            cltv_expiry: None,
+            cap_total: false,
+        };
+        ledger.begin(new, at_ms)
+    };
+    let tickets: Vec<_> = (0..10_000).map(begun).collect();
+    let mut settled = Vec::new();
+    for (number, ticket) in (0..).zip(tickets) {
+        let Ok(Begun::New(payment)) = ticket.wait().unwrap() else {
+            panic!("not new");
+        };
+        if number % 3 == 0 {
+            let (preimage, at_ms) = made(number);
+            let (id, hash) = (payment.payment_id(), payment.payment_hash);
+            settled.push(ledger.complete(id, hash, preimage, at_ms + DAY_MS));
+        }
+    }
+    settled
+        .into_iter()
+        .for_each(|ticket| assert!(ticket.wait().unwrap().is_ok()));
+}
+
+#[test]
+fn a_range_of_times_finds_its_records_wherever_they_stand_and_skips_the_other_blocks() {
+    let directory = TempDir::new().unwrap();
+    let (_, ledger) = Ledger::open(&directory.path().join("ledger.sqlite")).unwrap();
+    of_many_times(&ledger);
+    let mut records = Vec::new();
+    let everything = Filter::default();
+    let whole = ledger.page(&everything, None, usize::MAX, &mut |payment| {
+        records.push(payment.clone());
+    });
+    assert_eq!((whole.unwrap(), records.len()), (None, 10_000));
+    let span = |from: u64, to: u64| Span {
+        from: Some(from),
+        to: Some(to),
+    };
+    let ranges = [
+        span(4_500_000, 5_500_000),
+        span(1_700_000_001_000, 1_700_000_009_000),
+        span(1_700_009_000_000, u64::MAX),
+        span(1_700_086_400_000, 1_700_087_000_000),
+        span(90_000_000, 91_000_000),
+        span(10, 20),
+    ];
+    for (range, order, direction, by_created) in ranges.iter().flat_map(|range| {
+        let both = [Direction::Ascending, Direction::Descending];
+        let orders = [Order::Created, Order::Updated];
+        orders.into_iter().flat_map(move |order| {
+            both.into_iter().flat_map(move |way| {
+                [true, false].map(move |by_created| (*range, order, way, by_created))
+            })
+        })
+    }) {
+        let mut filter = Filter {
+            order,
+            direction,
+            ..Filter::default()
+        };
+        match by_created {
+            true => filter.created_at_ms = range,
+            false => filter.completed_at_ms = range,
+        }
+        let wanted: Vec<Payment> = records
+            .iter()
+            .filter(|payment| matches(&filter, payment))
+            .cloned()
+            .collect();
+        let (mut listed, mut pages, mut after) = (Vec::new(), 0, None);
+        loop {
+            // Looking at 100 rows for each page, all 10,000 would be 100 pages.
+            after = ledger
+                .page_looking_at(100, &filter, after, 5000, &mut |payment| {
+                    listed.push(payment.clone());
+                })
+                .unwrap();
+            pages += 1;
+            if after.is_none() {
+                break;
+            }
+        }
+        let indexes = |payment: &Payment| (payment.created_index, payment.updated_index);
+        assert!(listed == arranged(&filter, &wanted, indexes), "{filter:?}");
+        if wanted.is_empty() && order == Order::Created {
+            assert!(pages < 90, "{pages} pages for nothing: {filter:?}");
+        }
+    }
+    let none = Filter {
+        created_at_ms: span(10, 20),
+        ..Filter::default()
+    };
+    let page = ledger.page_looking_at(100, &none, None, 10, &mut |_| panic!("none is wanted"));
+    assert_eq!(page.unwrap(), None, "no block has such times");
+}
