@@ -26,8 +26,8 @@ use crate::wallet::SharedWallet;
 
 pub use catch_up::CatchUpError;
 pub(crate) use catch_up::{CaughtUp, catch_up};
-pub use follow::ChainView;
 pub(crate) use follow::follow;
+pub use follow::{ChainView, DeepReorganisation};
 use progress::Progress;
 
 /// The tip of the backend's best chain.
@@ -149,6 +149,22 @@ impl Listeners {
         });
     }
 
+    /// More was taken back than LDK waits for: its outcomes of HTLCs in those blocks stay as they are.
+    fn reorganised(&self, deep: DeepReorganisation) {
+        tracing::error!(
+            depth = deep.depth,
+            fork_height = deep.fork_height,
+            "blocks that counted as final were taken back: payments that ended in them on chain may \
+             have ended otherwise"
+        );
+        self.view.send_modify(|view| {
+            let deepest = view.deep.map_or(0, |known| known.depth);
+            if deep.depth > deepest {
+                view.deep = Some(deep);
+            }
+        });
+    }
+
     fn each(&self, height: u32, block: BlockHash, tell: impl Fn(&dyn Listen)) {
         // LDK's interface is not async, and those who hold it wait for one commit at most.
         let _changing = tokio::task::block_in_place(|| self.height_fixed.blocking_write());
@@ -181,6 +197,9 @@ impl Listen for Listeners {
     }
 
     fn blocks_disconnected(&self, fork_point: BlockLocator) {
+        if let Some(deep) = DeepReorganisation::of(self.height(), fork_point.height) {
+            self.reorganised(deep);
+        }
         self.each(fork_point.height, fork_point.block_hash, |listener| {
             listener.blocks_disconnected(fork_point)
         });

@@ -57,7 +57,7 @@ pub use announced::{Announced, AnnouncedError};
 pub use bolt11::{
     Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode, unverified_payment_hash,
 };
-pub use chain::{CatchUpError, ChainView};
+pub use chain::{CatchUpError, ChainView, DeepReorganisation};
 pub use channel::{Channel, OpenChannel, OpenError, OpenedChannel};
 pub use failure::code;
 pub use getroute::{GetRoute, GetRouteError};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sendpay_ledger::Warning;
-use sendpay_node::Announced;
+use sendpay_node::{Announced, DeepReorganisation};
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::getinfo::{Address, GetInfo, GetInfoResult};
 use sendpay_rpc::value::Msat;
@@ -40,6 +40,7 @@ pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResul
         our_features: None,
         warning_bitcoind_sync: daemon.chain_warning(),
         warning_lightningd_sync: blocks_missing(height, node.chain_view().best),
+        warning_reorganisation: node.chain_view().deep.map(reorganisation),
         warning_late_preimage: late_preimages(&warnings),
     })
 }
@@ -69,6 +70,14 @@ fn blocks_missing(height: u32, best: u32) -> Option<String> {
     (height < best).then(|| {
         format!("Still loading latest blocks from bitcoind: {height} of {best} have been read")
     })
+}
+
+fn reorganisation(deep: DeepReorganisation) -> String {
+    format!(
+        "{} blocks above height {} were taken back: payments that ended in them on chain may have \
+         ended otherwise",
+        deep.depth, deep.fork_height
+    )
 }
 
 /// What breaks promise L4 is never silent.

@@ -62,6 +62,8 @@ fn payments_go_on_when_three_blocks_above_the_funding_are_reorganised(backend: B
     let (channel, funds) = (pair.channel_now(), funds_msat(&pair.alice));
     // Six blocks deep: three less keep the funding block, at another depth.
     pair.reorganise(3);
+    let info = pair.alice.call("getinfo", json!({}));
+    assert!(info.get("warning_reorganisation").is_none());
     let after = pair.channel_now();
     for member in [
         "channel_id",
@@ -86,8 +88,13 @@ fn a_channel_whose_funding_block_is_taken_back_is_closed_and_its_coins_return(ba
     pair.pay("before");
     let records = pair.alice.payments();
     pair.channel_now();
+    let fork = pair.chain.height() - 6;
     // LDK does not trust a channel whose funding was locked in and is gone again.
     pair.reorganise(6);
+    let warning = format!("6 blocks above height {fork} were taken back: payments");
+    let info = pair.alice.call("getinfo", json!({}));
+    let told = info["warning_reorganisation"].as_str().unwrap();
+    assert!(told.starts_with(&warning), "{told}");
     wait_for("the end of the channel at both nodes", || {
         let open = |node: &Node| {
             let channels = node.call("listpeerchannels", json!({}));

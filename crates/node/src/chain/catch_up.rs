@@ -14,7 +14,7 @@ use lightning_block_sync::{
 use sendpay_chain::client::{Best, CallError, ChainClient};
 use thiserror::Error;
 
-use super::follow::ChainView;
+use super::follow::{ChainView, DeepReorganisation};
 use super::progress::Progress;
 
 /// With fewer blocks missing than these, the start waits for all of them: it takes a second or two.
@@ -85,6 +85,9 @@ pub(crate) async fn catch_up(
         best: state.best.height,
         trouble: None,
         caught_up: meeting == state.best,
+        deep: progress
+            .lowest_fork()
+            .and_then(|fork| DeepReorganisation::of(lowest?.height, fork)),
     };
     Ok(CaughtUp { headers, tip, view })
 }

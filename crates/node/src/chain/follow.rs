@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bitcoin::{BlockHash, Network};
+use lightning::chain::channelmonitor::ANTI_REORG_DELAY;
 use lightning_block_sync::poll::{
     ChainPoller, ChainTip, Poll, ValidatedBlock, ValidatedBlockHeader,
 };
@@ -37,6 +38,26 @@ pub struct ChainView {
     /// Every block that there was at the start has been read. Peers are let in from then on: with
     /// an old height, HTLCs would be taken that have no time left.
     pub caught_up: bool,
+    /// The deepest reorganisation since the start that went beyond what outcomes on chain wait for.
+    pub deep: Option<DeepReorganisation>,
+}
+
+/// Blocks that were taken back although what is in them counted as final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeepReorganisation {
+    /// How many.
+    pub depth: u32,
+    /// The block below them, which is in the best chain still.
+    pub fork_height: u32,
+}
+
+impl DeepReorganisation {
+    /// None if what was taken back was not final yet.
+    pub(super) fn of(height: u32, fork_height: u32) -> Option<DeepReorganisation> {
+        let depth = height.saturating_sub(fork_height);
+        let deep = DeepReorganisation { depth, fork_height };
+        (depth >= ANTI_REORG_DELAY).then_some(deep)
+    }
 }
 
 /// Follows the best chain from a block on until `stop` turns true.

@@ -19,6 +19,7 @@ pub(crate) struct Progress(Mutex<State>);
 struct State {
     target: u32,
     told: Instant,
+    lowest_fork: Option<u32>,
 }
 
 impl Progress {
@@ -26,7 +27,14 @@ impl Progress {
         Progress(Mutex::new(State {
             target: 0,
             told: Instant::now(),
+            lowest_fork: None,
         }))
+    }
+
+    /// The lowest block that was gone back to, if any was.
+    pub(crate) fn lowest_fork(&self) -> Option<u32> {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.lowest_fork
     }
 
     /// Where the reading shall end, and where it is now.
@@ -55,5 +63,9 @@ impl Listen for Progress {
         self.reached(height);
     }
 
-    fn blocks_disconnected(&self, _: BlockLocator) {}
+    fn blocks_disconnected(&self, fork: BlockLocator) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lowest = state.lowest_fork.unwrap_or(fork.height);
+        state.lowest_fork = Some(lowest.min(fork.height));
+    }
 }

@@ -81,6 +81,10 @@ pub struct GetInfoResult {
     /// been.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning_lightningd_sync: Option<String>,
+    /// There if six blocks or more were taken back since the start. What ended on chain in them had
+    /// counted as final: look at the payments that failed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning_reorganisation: Option<String>,
     /// There if a preimage came for a payment that was recorded as failed: it was claimed after
     /// all. The payment_hash takes no new payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
