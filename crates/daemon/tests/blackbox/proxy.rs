@@ -74,8 +74,10 @@ impl Proxy {
             drop(to_client.shutdown(Shutdown::Both));
             copied
         });
-        std::io::copy(&mut client, &mut server)?;
-        server.shutdown(Shutdown::Both)
+        // A client that was killed may have reset its connection: the server hears of it all the same.
+        let copied = std::io::copy(&mut client, &mut server);
+        server.shutdown(Shutdown::Both)?;
+        copied.map(|_| ())
     }
 }
 
