@@ -97,13 +97,14 @@ class Chain(Process):
 class Node(Process):
     """One node, with pyln-client's LightningRpc as `rpc`."""
 
-    def __init__(self, directory, name, chain):
+    def __init__(self, directory, name, chain, more=()):
         self.dir = directory / name
         self.socket = self.dir / "regtest" / "lightning-rpc"
         settings = [
             "listen=127.0.0.1:0",
             f"chain.rpc_address={chain.address}",
             f"chain.cookie_file={chain.cookie}",
+            *more,
         ]
         arguments = [argument for setting in settings for argument in ("--set", setting)]
         super().__init__(directory, name, "--dir", self.dir, "--network", "regtest", *arguments)
@@ -160,11 +161,17 @@ class Pair:
 
 
 @pytest.fixture
-def pair(tmp_path):
+def settings():
+    """What the nodes of a pair are configured with besides; for tests to choose."""
+    return []
+
+
+@pytest.fixture
+def pair(tmp_path, settings):
     processes = [Chain(tmp_path)]
     try:
         for name in ("alice", "bob"):
-            processes.append(Node(tmp_path, name, processes[0]))
+            processes.append(Node(tmp_path, name, processes[0], settings))
         yield Pair(*processes)
     finally:
         for process in reversed(processes):

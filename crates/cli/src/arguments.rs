@@ -69,6 +69,14 @@ pub fn params(arguments: &[String], form: Form) -> Result<Box<RawValue>, Argumen
     RawValue::from_string(text).map_err(|_| ArgumentError::Malformed(values))
 }
 
+/// The `filter` of a request: JSON as it stands.
+///
+/// # Errors
+/// If it is no JSON.
+pub(crate) fn filter(text: &str) -> Result<Box<RawValue>, ArgumentError> {
+    RawValue::from_string(text.to_owned()).map_err(|_| ArgumentError::Malformed(text.to_owned()))
+}
+
 fn member(argument: &str) -> Result<String, ArgumentError> {
     let (name, text) = argument
         .split_once('=')

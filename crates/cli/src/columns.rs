@@ -36,6 +36,15 @@ impl Shape {
             None => Shape::NoList,
         }
     }
+
+    /// Whether the result of a method is known to have one member, a list of objects.
+    pub(crate) fn is_sole_list(method: &str) -> bool {
+        method::find(method).is_some_and(|entry| {
+            let schema = entry.result_schema();
+            let members = schema.get("properties").and_then(Value::as_object);
+            members.is_some_and(|members| members.len() == 1) && list_of_objects(&schema).is_some()
+        })
+    }
 }
 
 /// The first member of an object if it is a list of objects, with the members of those. Where

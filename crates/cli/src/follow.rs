@@ -1,6 +1,8 @@
 //! What comes after an answer: notifications, each shown as it comes, until the connection closes.
 
 use crate::Terminal;
+use crate::flat::Flat;
+use crate::human::Human;
 use crate::options::Format;
 use crate::output::json_line;
 use crate::pretty::Pretty;
@@ -21,6 +23,10 @@ pub(crate) enum Form {
     Lines,
     /// The parameters of each as JSON over many lines.
     Pretty,
+    /// The values of each, a line for each value.
+    Human,
+    /// The same, with the way to each value.
+    Flat,
     /// A line for a person.
     Words(Terminal),
 }
@@ -35,6 +41,8 @@ impl Form {
             // One value after another is easier read by programs in lines.
             Format::Json if !is_chosen => Form::Lines,
             Format::Json => Form::Pretty,
+            Format::Human => Form::Human,
+            Format::Flat => Form::Flat,
             Format::Table(terminal) => Form::Words(terminal),
         })
     }
@@ -55,12 +63,13 @@ pub(crate) enum End {
 pub(crate) fn run(
     socket: &Path,
     method: &str,
-    params: &RawValue,
+    (params, filter): (&RawValue, Option<Box<RawValue>>),
     followed: Followed,
     form: Form,
     out: &mut dyn Write,
 ) -> io::Result<End> {
     let called = Client::connect(socket).and_then(|mut client| {
+        client.set_filter(filter);
         let answer = client.call(method, &params)?;
         Ok((answer, client.into_notifications()))
     });
@@ -101,6 +110,18 @@ impl Form {
             Form::Pretty => {
                 Pretty::new().write(json.as_bytes(), &mut text);
                 text.push(b'\n');
+            }
+            Form::Human => {
+                let mut human = Human::new(false);
+                let shown = human.write(json.as_bytes(), &mut text);
+                let shown = shown.and_then(|()| human.finish(&mut text));
+                shown.map_err(io::Error::other)?;
+            }
+            Form::Flat => {
+                let mut flat = Flat::new();
+                let shown = flat.write(json.as_bytes(), &mut text);
+                let shown = shown.and_then(|()| flat.finish(&mut text));
+                shown.map_err(io::Error::other)?;
             }
             Form::Words(terminal) => {
                 let value = serde_json::from_str(json)?;

@@ -9,27 +9,34 @@ mod arguments;
 mod columns;
 mod csv;
 mod failure;
+mod flat;
 mod follow;
+mod human;
+mod manual;
 mod options;
 mod output;
 mod pretty;
 mod progress;
 mod table;
+mod tokens;
+mod told;
 
 pub use arguments::{ArgumentError, Form, params};
 pub use pretty::Pretty;
 pub use table::render;
 
 use follow::End;
-use options::{Format, Options};
+use options::{Format, Hears, Options};
 use output::{NoSuchForm, Output, OutputError};
 use progress::{Progress, Way};
 use sendpay_rpc::client::{CallError, Client};
 use sendpay_rpc::elements::ElementError;
 use sendpay_rpc::method::{self, Followed};
+use sendpay_rpc::notification::Level;
 use serde_json::value::RawValue;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use told::Teller;
 
 /// Everything went well.
 pub const EXIT_OK: u8 = 0;
@@ -79,11 +86,12 @@ pub fn run(
     err: &mut dyn Write,
     terminal: Option<Terminal>,
 ) -> u8 {
-    run_showing(arguments, out, err, terminal, Progress::hidden())
+    run_showing(arguments, out, err, terminal, Progress::hidden(), |_| false)
 }
 
-/// As [`run`], and while a long result goes to a file or a pipe, the process's standard error
-/// shows how far it is, if that is a terminal.
+/// As [`run`], for a whole process: `help METHOD` shows the manual page by `man` if there is one,
+/// and while a long result goes to a file or a pipe, standard error shows how far it is, if that is
+/// a terminal.
 pub fn run_with_progress(
     arguments: impl IntoIterator<Item = OsString>,
     out: &mut dyn Write,
@@ -94,7 +102,7 @@ pub fn run_with_progress(
         Some(_) => Progress::hidden(),
         None => Progress::on_stderr(),
     };
-    run_showing(arguments, out, err, terminal, progress)
+    run_showing(arguments, out, err, terminal, progress, manual::show)
 }
 
 fn run_showing(
@@ -103,8 +111,10 @@ fn run_showing(
     err: &mut dyn Write,
     terminal: Option<Terminal>,
     progress: Progress,
+    show_page: impl Fn(&str) -> bool,
 ) -> u8 {
     let code = match Options::read(arguments) {
+        Ok(options) if options.page().is_some_and(show_page) => Ok(EXIT_OK),
         Ok(options) => call(&options, out, err, terminal, progress),
         Err(refused) => refused.explain(out, err),
     };
@@ -133,25 +143,37 @@ fn call(
     terminal: Option<Terminal>,
     progress: Progress,
 ) -> io::Result<u8> {
-    let params = match params(&options.params, options.form()) {
-        Ok(params) => params,
+    let read = params(&options.params, options.form())
+        .and_then(|params| Ok((params, options.filter().map(arguments::filter).transpose()?)));
+    let (params, filter) = match read {
+        Ok(read) => read,
         Err(error) => {
             writeln!(err, "sendpay-cli: {error}")?;
             return Ok(EXIT_USAGE);
         }
     };
     let format = options.format(terminal);
-    if let Some(followed) = method::find(&options.method).and_then(|entry| entry.followed_by) {
-        return follow(options, &params, followed, format, out, err);
+    let method = options.method();
+    if !options.has_method() {
+        // As `lightning-cli` does: somebody looks around.
+        writeln!(out, "{}", Options::usage())?;
+        writeln!(
+            out,
+            "Asking sendpayd for its methods (\"sendpay-cli help\"):\n"
+        )?;
     }
-    let output = match Output::new(&mut *out, format, &options.method) {
+    if let Some(followed) = method::find(method).and_then(|entry| entry.followed_by) {
+        let request = (&*params, filter);
+        return follow(options, request, followed, format, out, err);
+    }
+    let output = match Output::new(&mut *out, format, method, filter.is_some()) {
         Ok(output) => output,
         Err(NoSuchForm(reason)) => {
-            failure::no_such_form(err, &options.method, format, reason)?;
+            failure::no_such_form(err, method, format, reason)?;
             return Ok(EXIT_USAGE);
         }
     };
-    let failure = match transfer(options, &params, output, progress)? {
+    let failure = match transfer(options, &params, filter, output, progress, err)? {
         Ok(None) => return Ok(EXIT_OK),
         Ok(Some(left_out)) => {
             writeln!(err, "sendpay-cli: not in the output: {left_out}")?;
@@ -162,7 +184,7 @@ fn call(
     match failure {
         Failure::Call(error) => not_answered(options, format, &error, out, err),
         Failure::Output(OutputError::Elements(ElementError::NoList)) => {
-            failure::no_such_form(err, &options.method, format, "its result is no list")?;
+            failure::no_such_form(err, method, format, "its result is no list")?;
             Ok(EXIT_USAGE)
         }
         Failure::Output(OutputError::Write(error)) => Err(error),
@@ -176,18 +198,19 @@ fn call(
 /// Shows what follows the answer of a method, until it ends.
 fn follow(
     options: &Options,
-    params: &RawValue,
+    request: (&RawValue, Option<Box<RawValue>>),
     followed: Followed,
     format: Format,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<u8> {
+    let method = options.method();
     let Some(form) = follow::Form::of(format, options.is_format_chosen()) else {
-        failure::no_such_form(err, &options.method, format, "its result is no list")?;
+        failure::no_such_form(err, method, format, "its result is no list")?;
         return Ok(EXIT_USAGE);
     };
     let socket = options.socket();
-    match follow::run(&socket, &options.method, params, followed, form, out)? {
+    match follow::run(&socket, method, request, followed, form, out)? {
         End::Closed => {
             writeln!(err, "sendpay-cli: the daemon closed the connection")?;
             Ok(EXIT_NO_CONNECTION)
@@ -210,11 +233,13 @@ fn not_answered(
         return Ok(EXIT_NO_CONNECTION);
     };
     match format {
-        Format::Table(terminal) => failure::explain(err, &options.method, error, terminal)?,
+        Format::Table(terminal) => failure::explain(err, options.method(), error, terminal)?,
         Format::Csv | Format::JsonLines => {
-            failure::explain(err, &options.method, error, Terminal::NONE)?;
+            failure::explain(err, options.method(), error, Terminal::NONE)?;
         }
-        Format::Json | Format::Raw => failure::print(out, error, format)?,
+        Format::Json | Format::Raw | Format::Human | Format::Flat => {
+            failure::print(out, error, format)?;
+        }
     }
     Ok(EXIT_RPC_ERROR)
 }
@@ -223,21 +248,42 @@ fn not_answered(
 fn transfer(
     options: &Options,
     params: &RawValue,
+    filter: Option<Box<RawValue>>,
     mut output: Output<'_>,
     mut progress: Progress,
+    err: &mut dyn Write,
 ) -> io::Result<Result<Option<String>, Failure>> {
     let mut refused = None;
+    let (wants_to_be_told, from) = match options.hears() {
+        Hears::Nothing => (false, Level::Broken),
+        Hears::From(level) => (true, level),
+    };
+    let mut teller = Teller::new(err, from);
     let socket = options.socket();
-    progress.know(|| Way::of(&options.method, params, &socket));
+    progress.know(|| Way::of(options.method(), params, &socket));
     let outcome = Client::connect(&socket).and_then(|mut client| {
-        client.call_streaming(&options.method, &params, &mut |bytes| {
-            progress.tell(output.records(), output.bytes(), bytes);
-            output.write(bytes).map_err(|error| {
-                refused = Some(error);
-                io::ErrorKind::Other.into()
-            })
-        })
+        if wants_to_be_told {
+            // A daemon that tells nothing does what it is asked all the same.
+            match client.enable_notifications() {
+                Ok(()) | Err(CallError::Rpc(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        client.set_filter(filter);
+        client.call_telling(
+            options.method(),
+            &params,
+            &mut |notification| teller.tell(notification),
+            &mut |bytes| {
+                progress.tell(output.records(), output.bytes(), bytes);
+                output.write(bytes).map_err(|error| {
+                    refused = Some(error);
+                    io::ErrorKind::Other.into()
+                })
+            },
+        )
     });
+    teller.end();
     progress.end();
     let failure = match (outcome, refused) {
         (Ok(()), _) => match output.finish() {

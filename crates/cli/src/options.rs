@@ -3,9 +3,14 @@
 use crate::arguments::Form;
 use crate::{EXIT_OK, EXIT_USAGE, Terminal};
 use clap::{CommandFactory, Parser, ValueEnum};
+use sendpay_rpc::method::{Method, help::Help};
+use sendpay_rpc::notification::{Level, NoLevel};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
+
+/// The method that is called when none is named, and that is shown as text.
+const HELP: &str = Help::NAME;
 
 /// Talks to a running sendpayd.
 ///
@@ -15,7 +20,7 @@ use std::path::PathBuf;
 #[command(name = "sendpay-cli", version, arg_required_else_help = false)]
 pub(crate) struct Options {
     /// The directory of the daemon [default: $XDG_STATE_HOME/sendpay or ~/.local/state/sendpay]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, visible_alias = "lightning-dir", value_name = "DIR")]
     dir: Option<PathBuf>,
 
     /// The Bitcoin network, which names the folder in DIR
@@ -26,7 +31,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", default_value = "lightning-rpc")]
     rpc_file: PathBuf,
 
-    /// Parameters are key=value
+    /// Parameters are key=value [default: if the first one is]
     #[arg(short = 'k', long, conflicts_with = "order")]
     keywords: bool,
 
@@ -35,20 +40,36 @@ pub(crate) struct Options {
     order: bool,
 
     /// JSON, also on a terminal
-    #[arg(short = 'J', long, conflicts_with = "raw")]
+    #[arg(short = 'J', long, group = "form")]
     json: bool,
 
     /// JSON as it came, in one line
-    #[arg(short = 'R', long)]
+    #[arg(short = 'R', long, group = "form")]
     raw: bool,
 
+    /// Values without brackets, a line for each
+    #[arg(short = 'H', long, group = "form")]
+    human_readable: bool,
+
+    /// A line for each value, with the way to it: payments[0].status=complete
+    #[arg(short = 'F', long, group = "form")]
+    flat: bool,
+
     /// How to show the result, whatever it goes to: csv and jsonl are for lists
-    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["json", "raw"])]
+    #[arg(long, value_name = "FORMAT", group = "form")]
     format: Option<FormatName>,
 
-    /// The method to call
+    /// Which members of the result are wanted, as JSON: {"payments":[{"status":true}]}
+    #[arg(short = 'l', long, value_name = "FILTER")]
+    filter: Option<String>,
+
+    /// Which messages of a command that takes its time are shown, from trace to broken, or none
+    #[arg(short = 'N', long, value_name = "LEVEL", default_value = "info", value_parser = hears)]
+    notifications: Hears,
+
+    /// The method to call [default: help]
     #[arg(value_name = "METHOD")]
-    pub(crate) method: String,
+    method: Option<String>,
 
     /// Its parameters; from the first on, nothing is an option any more
     #[arg(
@@ -72,6 +93,22 @@ enum FormatName {
     Table,
 }
 
+/// Which messages are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hears {
+    /// None, and none are asked for.
+    Nothing,
+    /// Those of this level and above.
+    From(Level),
+}
+
+fn hears(text: &str) -> Result<Hears, NoLevel> {
+    match text {
+        "none" => Ok(Hears::Nothing),
+        level => level.parse().map(Hears::From),
+    }
+}
+
 /// How the result is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -85,6 +122,10 @@ pub(crate) enum Format {
     Json,
     /// As it came.
     Raw,
+    /// Values without brackets.
+    Human,
+    /// A line for each value, with the way to it.
+    Flat,
 }
 
 /// A command line that is not to be run.
@@ -109,8 +150,44 @@ impl Refused {
 }
 
 impl Options {
+    /// The text that says how to call this program.
+    pub(crate) fn usage() -> String {
+        Options::command().render_help().to_string()
+    }
+
     pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Refused> {
         Options::try_parse_from(arguments).map_err(Refused)
+    }
+
+    /// The method to call.
+    pub(crate) fn method(&self) -> &str {
+        self.method.as_deref().unwrap_or(HELP)
+    }
+
+    /// Whether a method was named.
+    pub(crate) fn has_method(&self) -> bool {
+        self.method.is_some()
+    }
+
+    /// The method whose page is asked for, if no form was chosen for it.
+    pub(crate) fn page(&self) -> Option<&str> {
+        let asked = self.method() == HELP && !self.is_format_chosen();
+        self.params.first().filter(|_| asked).map(String::as_str)
+    }
+
+    /// Which members of the result are wanted.
+    pub(crate) fn filter(&self) -> Option<&str> {
+        self.filter.as_deref()
+    }
+
+    /// Which messages are shown.
+    pub(crate) fn hears(&self) -> Hears {
+        self.notifications
+    }
+
+    /// Whether somebody has said how the result is to be shown.
+    pub(crate) fn is_format_chosen(&self) -> bool {
+        self.format.is_some() || self.json || self.raw || self.human_readable || self.flat
     }
 
     /// Where the daemon is.
@@ -141,11 +218,6 @@ impl Options {
         }
     }
 
-    /// Whether somebody has said how the result is to be shown.
-    pub(crate) fn is_format_chosen(&self) -> bool {
-        self.format.is_some() || self.json || self.raw
-    }
-
     pub(crate) fn format(&self, terminal: Option<Terminal>) -> Format {
         match (self.format, terminal) {
             (Some(FormatName::Csv), _) => Format::Csv,
@@ -155,8 +227,13 @@ impl Options {
                 Format::Table(terminal.unwrap_or(Terminal::NONE))
             }
             (None, _) if self.raw => Format::Raw,
-            (None, Some(terminal)) if !self.json => Format::Table(terminal),
-            (None, _) => Format::Json,
+            (None, _) if self.human_readable => Format::Human,
+            (None, _) if self.flat => Format::Flat,
+            (None, _) if self.json => Format::Json,
+            (None, Some(terminal)) => Format::Table(terminal),
+            // Help is text wherever it goes to, as its result asks for.
+            (None, None) if self.method() == HELP => Format::Table(Terminal::NONE),
+            (None, None) => Format::Json,
         }
     }
 }

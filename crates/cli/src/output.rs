@@ -3,9 +3,12 @@
 use crate::Terminal;
 use crate::columns::Shape;
 use crate::csv::Csv;
+use crate::flat::Flat;
+use crate::human::{Human, HumanError};
 use crate::options::Format;
 use crate::pretty::Pretty;
 use crate::table::{self, Rows};
+use crate::tokens::TooLong;
 use sendpay_rpc::elements::{ElementError, Elements};
 use std::io::{self, Write};
 
@@ -25,6 +28,12 @@ pub(crate) enum OutputError {
     /// A record is no object, or no JSON.
     #[error("a record of the result cannot be read")]
     Record(#[from] serde_json::Error),
+    /// A value of the result is too long for lines of values.
+    #[error("the result cannot be shown: {0}")]
+    Human(#[from] HumanError),
+    /// A string of the result is too long.
+    #[error("the result cannot be shown: {0}")]
+    Flat(#[from] TooLong),
 }
 
 enum Way {
@@ -32,6 +41,8 @@ enum Way {
     Pretty(Pretty),
     JsonLines(Elements),
     Csv(Elements, Csv),
+    Human(Human),
+    Flat(Flat),
     /// Kept until it is known whether it is short.
     Kept(Terminal, Vec<u8>),
     Rows(Elements, Rows),
@@ -60,12 +71,16 @@ impl<'a> Output<'a> {
         out: &'a mut dyn Write,
         format: Format,
         method: &str,
+        filtered: bool,
     ) -> Result<Self, NoSuchForm> {
         const NO_LIST: &str = "its result is no list";
         let way = match format {
             Format::Raw => Way::Raw,
             Format::Json => Way::Pretty(Pretty::new()),
             Format::Table(terminal) => Way::Kept(terminal, Vec::new()),
+            Format::Flat => Way::Flat(Flat::new()),
+            // A filter may add a warning to the only member.
+            Format::Human => Way::Human(Human::new(!filtered && Shape::is_sole_list(method))),
             Format::JsonLines => match Shape::of(method) {
                 Shape::NoList => return Err(NoSuchForm(NO_LIST)),
                 Shape::List(columns) => Way::JsonLines(Elements::of_member(&columns.list)),
@@ -113,6 +128,8 @@ impl<'a> Output<'a> {
                 pretty.write(bytes, text);
                 Ok(())
             }
+            Way::Human(human) => human.write(bytes, text).map_err(Into::into),
+            Way::Flat(flat) => flat.write(bytes, text).map_err(Into::into),
             Way::JsonLines(elements) => elements.feed(bytes, &mut |element| {
                 *records += 1;
                 json_line(element, text);
@@ -172,6 +189,8 @@ impl<'a> Output<'a> {
         let mut left_out = Vec::new();
         match self.way {
             Way::Raw | Way::Pretty(_) => text.push(b'\n'),
+            Way::Human(human) => human.finish(&mut text)?,
+            Way::Flat(flat) => flat.finish(&mut text)?,
             Way::JsonLines(elements) => left_out = elements.finish()?,
             Way::Csv(elements, csv) => {
                 left_out = elements.finish()?;
@@ -194,7 +213,7 @@ impl<'a> Output<'a> {
             Way::JsonLines(_) => b"{\"cut off here\":\n",
             // A field without an end.
             Way::Csv(..) => b"\"cut off here\r\n",
-            Way::Rows(..) => b"cut off here\n",
+            Way::Rows(..) | Way::Human(_) | Way::Flat(_) => b"cut off here\n",
             Way::Kept(..) => b"",
         };
         self.out.write_all(end)

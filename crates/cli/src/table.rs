@@ -88,10 +88,13 @@ fn rows(member: &Value) -> Option<Vec<Row<'_>>> {
     member.as_array()?.iter().map(Value::as_object).collect()
 }
 
-/// What a result that asks for it is shown as: its texts, one after another.
+/// What a result that asks for it is shown as: its texts, one after another. Those of a list of
+/// commands stand apart, with a word on how to learn more.
 fn simple(rows: Vec<Row<'_>>) -> String {
     let mut text = String::new();
+    let mut is_overview = false;
     for row in rows {
+        is_overview |= row.contains_key("command") && !row.contains_key("verbose");
         // A long form stands for everything that is in the short ones.
         let values: Vec<&Value> = match row.get("verbose") {
             Some(verbose) => vec![verbose],
@@ -103,6 +106,14 @@ fn simple(rows: Vec<Row<'_>>) -> String {
                 .map_or_else(|| value.to_string(), ToOwned::to_owned);
             let _ = writeln!(text, "{}", line.trim_end());
         }
+        if is_overview {
+            text.push('\n');
+        }
+    }
+    if is_overview {
+        text.push_str(
+            "---\nrun `sendpay-cli help <command>` for more information on a specific command\n",
+        );
     }
     text
 }

@@ -8,11 +8,13 @@ mod autoclean;
 pub mod keys;
 mod raw;
 mod settings;
+mod shown;
 
 pub use autoclean::AutocleanConfig;
 pub use settings::Settings;
+pub use shown::{Shown, shown};
 
-use sendpay_node::Announced;
+use sendpay_node::AnnouncedAddress;
 use sendpay_rpc::value::Amounts;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -22,6 +24,9 @@ use std::path::{Path, PathBuf};
 
 /// The name of the file in the directory.
 pub const FILE_NAME: &str = "sendpayd.toml";
+
+/// The name of the RPC socket in the network's directory.
+const RPC_FILE: &str = "lightning-rpc";
 
 /// The longest alias that fits into a node announcement (BOLT 7), in bytes.
 pub const ALIAS_BYTES_MAX: usize = 32;
@@ -164,7 +169,7 @@ pub struct Config {
     /// Where other nodes connect to.
     pub listen: SocketAddr,
     /// The addresses that the network is told of.
-    pub announce: Vec<Announced>,
+    pub announce: Vec<AnnouncedAddress>,
     /// The SOCKS5 proxy through which other nodes are dialled, if any.
     pub proxy: Option<SocketAddr>,
     /// How amounts of payments are written.
@@ -270,7 +275,7 @@ impl Config {
     /// The RPC socket: `DIR/<network>/lightning-rpc`.
     #[must_use]
     pub fn rpc_socket(&self) -> PathBuf {
-        self.network_dir().join("lightning-rpc")
+        self.network_dir().join(RPC_FILE)
     }
 }
 

@@ -12,6 +12,7 @@ use sendpay_rpc::value::{Amounts, NodeId};
 use tokio::sync::watch;
 
 use crate::changes::Changes;
+use crate::config::{self, Config, Shown};
 use crate::method;
 use crate::server::{ConnectionInfo, Dispatch, Reply};
 
@@ -20,6 +21,7 @@ pub struct Daemon {
     node: Node,
     amounts: Amounts,
     network_dir: PathBuf,
+    config: Config,
     chain_warning: watch::Receiver<Option<String>>,
     changes: Changes,
     stop: watch::Sender<bool>,
@@ -30,14 +32,14 @@ impl Daemon {
     /// backend does not answer or is behind its network.
     pub fn new(
         node: Node,
-        amounts: Amounts,
-        network_dir: PathBuf,
+        config: Config,
         chain_warning: watch::Receiver<Option<String>>,
     ) -> Daemon {
         Daemon {
             node,
-            amounts,
-            network_dir,
+            amounts: config.amounts,
+            network_dir: config.network_dir(),
+            config,
             chain_warning,
             changes: Changes::new(),
             stop: watch::channel(false).0,
@@ -63,6 +65,13 @@ impl Daemon {
 
     pub(crate) fn network_dir(&self) -> &Path {
         &self.network_dir
+    }
+
+    /// The configuration, in CLN's form.
+    pub(crate) fn configs(&self) -> Shown {
+        let [red, green, blue] = self.node.color();
+        let color = format!("{red:02x}{green:02x}{blue:02x}");
+        config::shown(&self.config, &self.node.alias(), &color)
     }
 
     /// What is wrong with the chain backend, if anything is.
@@ -97,8 +106,8 @@ impl Daemon {
 pub struct Methods(pub Arc<Daemon>);
 
 impl Dispatch for Methods {
-    async fn dispatch(&self, request: Request, reply: Reply, _: ConnectionInfo) {
-        method::dispatch(&self.0, request, reply).await;
+    async fn dispatch(&self, request: Request, reply: Reply, connection: ConnectionInfo) {
+        method::dispatch(&self.0, request, reply, &connection).await;
     }
 }
 

@@ -6,8 +6,8 @@ use sendpay_ledger::{
     SettleImportedError,
 };
 use sendpay_node::{
-    CancelHeldError, ConnectError, FirstHopError, FundError, GetRouteError, NewInvoiceError,
-    OpenError, PayError, SendPayError, SettleHeldError,
+    CancelHeldError, CloseError, ConnectError, FirstHopError, FundError, GetRouteError,
+    NewInvoiceError, OpenError, PayError, SendPayError, SettleHeldError, TermsError, WithdrawError,
 };
 use sendpay_rpc::value::{Amounts, NodeId, Scid};
 use sendpay_rpc::{Code, RpcError};
@@ -255,7 +255,10 @@ pub(crate) fn connect(cause: &ConnectError) -> RpcError {
 
 pub(crate) fn fund(cause: &FundError) -> RpcError {
     match cause {
-        FundError::Create(_) => RpcError::new(Code::FundCannotAfford, cause.to_string()),
+        FundError::Afford { .. } => RpcError::new(Code::FundCannotAfford, cause.to_string()),
+        FundError::Dust => RpcError::new(Code::FundOutputIsDust, cause.to_string()),
+        FundError::UnknownOutput(_) => RpcError::invalid_params(cause.to_string()),
+        FundError::Create(_) => RpcError::new(Code::Lightningd, cause.to_string()),
         FundError::Amount => RpcError::new(Code::FundMaxExceeded, cause.to_string()),
         FundError::Sign(_) | FundError::Store(_) => internal(cause),
     }
@@ -270,6 +273,37 @@ pub(crate) fn open(cause: &OpenError) -> RpcError {
         OpenError::Broadcast(_) => RpcError::new(Code::FundingBroadcastFail, cause.to_string()),
         OpenError::Refused(_) => RpcError::invalid_params(format!("amount: {cause}")),
         OpenError::Failed(_) | OpenError::Timeout => {
+            RpcError::new(Code::Lightningd, cause.to_string())
+        }
+    }
+}
+
+pub(crate) fn withdraw(cause: &WithdrawError) -> RpcError {
+    match cause {
+        WithdrawError::Fund(cause) => fund(cause),
+        WithdrawError::Store(_) => internal(cause),
+        WithdrawError::Refused(_) => RpcError::new(Code::Lightningd, cause.to_string()),
+        WithdrawError::Unanswered { txid, .. } => {
+            RpcError::new(Code::Lightningd, cause.to_string())
+                .with_data(&json!({"txid": txid.to_string()}))
+        }
+    }
+}
+
+pub(crate) fn close(cause: &CloseError) -> RpcError {
+    let code = match cause {
+        CloseError::Destination
+        | CloseError::DestinationVersion
+        | CloseError::DestinationFixed(_) => Code::InvalidParams,
+        CloseError::Lost | CloseError::Refused(_) => Code::Lightningd,
+        CloseError::Stopping => Code::Shutdown,
+    };
+    RpcError::new(code, cause.to_string())
+}
+
+pub(crate) fn terms(cause: &TermsError) -> RpcError {
+    match cause {
+        TermsError::Gone | TermsError::Refused(_) => {
             RpcError::new(Code::Lightningd, cause.to_string())
         }
     }

@@ -15,5 +15,7 @@ mod listing;
 pub mod log;
 mod method;
 pub mod old_state;
+mod pages;
 pub mod run;
 pub mod server;
+mod tries;

@@ -3,58 +3,83 @@
 //! A handler turns parameters into a call of the node or the ledger and its outcome into a result;
 //! it decides nothing else. To add one: its file, and a line in `dispatch`.
 
+mod close;
 mod connect;
 mod countsendpays;
 mod decode;
 mod delpay;
+mod disconnect;
+mod feerates;
+mod find_channel;
 mod followsendpays;
 mod fundchannel;
 mod getinfo;
 mod getroute;
 mod holdinvoice;
 mod invoice;
+mod listchannels;
+mod listconfigs;
+mod listforwards;
 mod listfunds;
 mod listinvoices;
+mod listnodes;
 mod listpays;
 mod listpeerchannels;
+mod listpeers;
 mod listsendpays;
 mod newaddr;
+mod onchain;
 mod pay;
 mod selection;
 mod sendpay;
+mod setchannel;
 mod settleimported;
 mod wait;
 mod waitsendpay;
+mod withdraw;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use sendpay_node::{Bolt11, decode as decode_bolt11};
+use sendpay_rpc::filter::Filter;
 use sendpay_rpc::frame::Request;
 use sendpay_rpc::method::check::Check;
 use sendpay_rpc::method::notifications::{Notifications, NotificationsResult};
 use sendpay_rpc::method::stop::{Stop, StopResult};
-use sendpay_rpc::method::{Method, unknown};
+use sendpay_rpc::method::{Method, find, unknown};
 use sendpay_rpc::param::{Mode, ParamSet};
 use sendpay_rpc::value::InvoiceString;
 use sendpay_rpc::{Code, RpcError};
 
 use crate::daemon::Daemon;
-use crate::server::Reply;
+use crate::server::{ConnectionInfo, Notifier, Reply};
 
 /// Answers one request.
-pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Reply) {
-    if request.filter.is_some() {
-        let text = "filter: this daemon does not filter results yet; leave the member out";
-        return reply.error(&RpcError::invalid_params(text));
+pub(crate) async fn dispatch(
+    daemon: &Arc<Daemon>,
+    request: Request,
+    reply: Reply,
+    connection: &ConnectionInfo,
+) {
+    if find(&request.method).is_none() {
+        return reply.error(&unknown(&request.method));
     }
+    let reply = match request.filter.as_deref().map(Filter::read) {
+        None => reply,
+        Some(Ok(filter)) => reply.filtered(filter),
+        Some(Err(error)) => return reply.error(&error),
+    };
     let d = daemon;
     match request.method.as_str() {
         "check" => reply.outcome(Check::answer(&request.params)),
+        "close" => outlast(&request, reply, |p| close::run(d, p)).await,
         "connect" => answer(&request, reply, |p| connect::run(d, p)).await,
         "countsendpays" => wait(&request, reply, |p| countsendpays::run(d, p)).await,
         "decode" => answer(&request, reply, |p| decode::run(d, p)).await,
         "delpay" => answer(&request, reply, |p| delpay::run(d, p)).await,
+        "disconnect" => answer(&request, reply, |p| disconnect::run(d, p)).await,
+        "feerates" => answer(&request, reply, |p| feerates::run(d, p)).await,
         "followsendpays" => stream(&request, reply, |p, r| followsendpays::run(d, p, r)).await,
         "fundchannel" => answer(&request, reply, |p| fundchannel::run(d, p)).await,
         "getinfo" => answer(&request, reply, |p| getinfo::run(d, p)).await,
@@ -67,21 +92,29 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
         "holdinvoicecancel" => answer(&request, reply, |p| holdinvoice::cancel(d, p)).await,
         "holdinvoicesettle" => answer(&request, reply, |p| holdinvoice::settle(d, p)).await,
         "invoice" => answer(&request, reply, |p| invoice::run(d, p)).await,
+        "listchannels" => stream(&request, reply, |p, r| listchannels::run(d, p, r)).await,
+        "listconfigs" => answer(&request, reply, |p| listconfigs::run(d, p)).await,
+        "listforwards" => stream(&request, reply, |p, r| listforwards::run(d, p, r)).await,
         "listfunds" => answer(&request, reply, |p| listfunds::run(d, p)).await,
         "listinvoices" | "listinvoice" => {
             stream(&request, reply, |p, r| listinvoices::run(d, p, r)).await;
         }
+        "listnodes" => stream(&request, reply, |p, r| listnodes::run(d, p, r)).await,
         "listpays" => stream(&request, reply, |p, r| listpays::run(d, p, r)).await,
         "listpeerchannels" => answer(&request, reply, |p| listpeerchannels::run(d, p)).await,
+        "listpeers" => answer(&request, reply, |p| listpeers::run(d, p)).await,
         "listsendpays" => stream(&request, reply, |p, r| listsendpays::run(d, p, r)).await,
         "newaddr" => answer(&request, reply, |p| newaddr::run(d, p)).await,
-        // Nothing here sends notifications yet, so there is nothing to switch.
         "notifications" => {
-            let none = |_: Notifications| async { Ok(NotificationsResult {}) };
-            answer(&request, reply, none).await;
+            let switch = |p: Notifications| async move {
+                connection.enable_notifications(p.enable);
+                Ok(NotificationsResult {})
+            };
+            answer(&request, reply, switch).await;
         }
-        "pay" => answer(&request, reply, |p| pay::run(d, p)).await,
+        "pay" => tell(&request, reply, |p, n| pay::run(d, p, n)).await,
         "sendpay" => answer(&request, reply, |p| sendpay::run(d, p)).await,
+        "setchannel" => answer(&request, reply, |p| setchannel::run(d, p)).await,
         "settleimported" => answer(&request, reply, |p| settleimported::run(d, p)).await,
         "stop" => {
             // A request that is refused stops nothing.
@@ -94,6 +127,7 @@ pub(crate) async fn dispatch(daemon: &Arc<Daemon>, request: Request, reply: Repl
         }
         "wait" => wait(&request, reply, |p| wait::run(d, p)).await,
         "waitsendpay" => wait(&request, reply, |p| waitsendpay::run(d, p)).await,
+        "withdraw" => answer(&request, reply, |p| withdraw::run(d, p)).await,
         other => reply.error(&unknown(other)),
     }
 }
@@ -106,6 +140,19 @@ where
 {
     let result = match M::from_raw(&request.params, Mode::Normal) {
         Ok(params) => run(params).await,
+        Err(error) => Err(error),
+    };
+    reply.outcome(result);
+}
+
+/// As `answer`, for a method that tells of its progress if the client asked for that.
+async fn tell<M, F>(request: &Request, mut reply: Reply, run: impl FnOnce(M, Option<Notifier>) -> F)
+where
+    M: Method,
+    F: Future<Output = Result<M::Result, RpcError>>,
+{
+    let result = match M::from_raw(&request.params, Mode::Normal) {
+        Ok(params) => run(params, reply.notifier()).await,
         Err(error) => Err(error),
     };
     reply.outcome(result);
@@ -128,6 +175,25 @@ where
             reply.error(&RpcError::new(Code::Shutdown, "The daemon is shutting down"));
         }
         () = reply.client_gone() => tracing::debug!(method = M::NAME, "nobody waits any more"),
+    }
+}
+
+/// As `answer`, for a method that may wait for long and goes on without its client: it ends with an
+/// error when the daemon stops.
+async fn outlast<M, F>(request: &Request, reply: Reply, run: impl FnOnce(M) -> F)
+where
+    M: Method,
+    F: Future<Output = Result<M::Result, RpcError>>,
+{
+    let params = match M::from_raw(&request.params, Mode::Normal) {
+        Ok(params) => params,
+        Err(error) => return reply.error(&error),
+    };
+    tokio::select! {
+        result = run(params) => reply.outcome(result),
+        () = reply.stopping() => {
+            reply.error(&RpcError::new(Code::Shutdown, "The daemon is shutting down"));
+        }
     }
 }
 

@@ -97,7 +97,7 @@ pub async fn start(config: Config) -> Result<Running> {
     .await
     .context("cannot start the node")?;
     let (warn, warned) = watch::channel(None);
-    let daemon = Arc::new(Daemon::new(node, config.amounts, network_dir, warned));
+    let daemon = Arc::new(Daemon::new(node, config.clone(), warned));
     let socket = config.rpc_socket();
     let listener = Bound::bind(&socket).await?;
     let (stop, mut stopped) = watch::channel(false);

@@ -17,7 +17,7 @@ mod hangup;
 mod reply;
 
 pub use bind::{BindError, Bound};
-pub use reply::{ClientGone, Feed, Reply, ReplyStream};
+pub use reply::{ClientGone, Feed, Notifier, Reply, ReplyStream};
 
 use connection::Connection;
 use rpc::error::{Code, RpcError};
@@ -75,8 +75,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// What answers requests.
 pub trait Dispatch: Send + Sync + 'static {
-    /// Answers one request. It begins in the connection's task, and goes on in one of its own
-    /// if it has to wait. A reply that is dropped unanswered becomes an internal error (-32603).
+    /// Answers one request. It begins in the connection's task, before later requests are looked
+    /// at, and goes on in one of its own if it has to wait. A reply that is dropped unanswered becomes an internal error (-32603).
     fn dispatch(
         &self,
         request: Request,
@@ -106,7 +106,7 @@ impl ConnectionInfo {
         self.number
     }
 
-    /// Turns notifications on or off for this connection.
+    /// Turns notifications on or off for the later requests of this connection.
     pub fn enable_notifications(&self, enable: bool) {
         self.notifications.store(enable, Ordering::Relaxed);
     }

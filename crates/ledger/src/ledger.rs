@@ -34,7 +34,7 @@ impl Ledger {
     pub fn open(path: &Path) -> Result<(Store, Ledger), OpenError> {
         let store = Store::open(Options {
             path: path.to_owned(),
-            migrations: &[kv::SCHEMA, schema::LEDGER_1],
+            migrations: &[kv::SCHEMA, schema::LEDGER_1, schema::FORWARDS_1],
             application_id: schema::APPLICATION_ID,
             readers: READERS,
             queue_bytes_max: QUEUE_BYTES_MAX,

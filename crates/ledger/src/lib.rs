@@ -30,6 +30,7 @@ mod filtering;
 #[cfg(test)]
 mod filtering_times;
 mod follow;
+mod forward;
 mod groups;
 mod heads;
 mod identifier;
@@ -64,6 +65,7 @@ pub use cln::{ClnInvoice, ClnPayment};
 pub use delete::DeleteError;
 pub use filter::{Direction, Filter, Order, Span};
 pub use follow::{Change, ChangeKind};
+pub use forward::{Forward, ForwardError, ForwardFilter, ForwardStatus, NewForward};
 pub use groups::Group;
 pub use identifier::{NodeId, NotHex, PaymentHash, PaymentId, Preimage, payment_id};
 pub use import::{

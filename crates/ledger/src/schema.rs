@@ -13,3 +13,6 @@ pub(crate) const APPLICATION_ID: i32 = 0x5350_4159;
 
 /// The whole schema of the first day.
 pub(crate) const LEDGER_1: &str = include_str!("schema/ledger_1.sql");
+
+/// HTLCs of others.
+pub(crate) const FORWARDS_1: &str = include_str!("schema/forwards_1.sql");

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 /// An address and port that others can connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Announced {
+pub enum AnnouncedAddress {
     /// An IP address.
     Ip(SocketAddr),
     /// An onion service: its name with `.onion`, and its port.
@@ -19,41 +19,41 @@ pub enum Announced {
 /// It is none of these.
 #[derive(Debug, Error)]
 #[error("{0:?} is no IP address or onion service (version 3) with a port")]
-pub struct AnnouncedError(String);
+pub struct AnnouncedAddressError(String);
 
-impl FromStr for Announced {
-    type Err = AnnouncedError;
+impl FromStr for AnnouncedAddress {
+    type Err = AnnouncedAddressError;
 
-    fn from_str(text: &str) -> Result<Self, AnnouncedError> {
+    fn from_str(text: &str) -> Result<Self, AnnouncedAddressError> {
         if let Ok(address) = text.parse() {
-            return Ok(Announced::Ip(address));
+            return Ok(AnnouncedAddress::Ip(address));
         }
-        let wrong = || AnnouncedError(text.to_owned());
+        let wrong = || AnnouncedAddressError(text.to_owned());
         match (text.parse(), text.rsplit_once(':')) {
             // LDK has checked the name, and its checksum is Tor's affair.
             (Ok(SocketAddress::OnionV3 { port, .. }), Some((name, _))) => {
-                Ok(Announced::Onion(name.to_owned(), port))
+                Ok(AnnouncedAddress::Onion(name.to_owned(), port))
             }
             _ => Err(wrong()),
         }
     }
 }
 
-impl fmt::Display for Announced {
+impl fmt::Display for AnnouncedAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Announced::Ip(address) => address.fmt(f),
-            Announced::Onion(name, port) => write!(f, "{name}:{port}"),
+            AnnouncedAddress::Ip(address) => address.fmt(f),
+            AnnouncedAddress::Onion(name, port) => write!(f, "{name}:{port}"),
         }
     }
 }
 
-impl Announced {
+impl AnnouncedAddress {
     /// As LDK has it.
     pub(crate) fn to_ldk(&self) -> Option<SocketAddress> {
         match self {
-            Announced::Ip(address) => Some((*address).into()),
-            Announced::Onion(..) => self.to_string().parse().ok(),
+            AnnouncedAddress::Ip(address) => Some((*address).into()),
+            AnnouncedAddress::Onion(..) => self.to_string().parse().ok(),
         }
     }
 }

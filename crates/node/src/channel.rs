@@ -1,19 +1,22 @@
 //! Channels: opening them with coins of the wallet, accepting those of others, and what the RPC
-//! shows of each.
+//! shows of each. Closing them is `close.rs`.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::PublicKey;
-use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction};
-use lightning::ln::channel_state::ChannelDetails;
+use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, WScriptHash};
+use lightning::events::ClosureReason;
+use lightning::ln::channel_state::{ChannelDetails, ChannelShutdownState};
 use lightning::ln::types::ChannelId;
 use sendpay_chain::client::BroadcastError;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::wallet::FundError;
-use crate::{Htlc, Inner};
+use crate::close::End;
+use crate::wallet::{FundError, Spend};
+use crate::{Htlc, Inner, withdraw};
 
 /// How long a peer may take to answer our opening.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,6 +34,10 @@ pub struct OpenChannel {
     pub announce: bool,
     /// Fee rate of the funding transaction; None takes the chain backend's estimate.
     pub feerate: Option<FeeRate>,
+    /// Confirmations that a spent coin needs; None: one, or that it is change of ours.
+    pub confirmations_min: Option<u32>,
+    /// The coins to spend: all of these and no others.
+    pub outputs: Option<Vec<OutPoint>>,
 }
 
 /// A channel whose funding transaction was sent.
@@ -73,7 +80,8 @@ pub enum OpenError {
 
 /// An opening under way, keyed by LDK's `user_channel_id`.
 pub(crate) struct Opening {
-    feerate: FeeRate,
+    /// What the wallet is to pay; the script is known when the peer agrees.
+    spend: Spend,
     transaction: Option<Transaction>,
     done: oneshot::Sender<Result<OpenedChannel, OpenError>>,
 }
@@ -91,6 +99,8 @@ pub struct Channel {
     pub short_channel_id: Option<u64>,
     /// The id by which we know it before that, and for ever when it is private.
     pub alias_local: Option<u64>,
+    /// The id by which the peer knows it, for route hints.
+    pub alias_remote: Option<u64>,
     /// The whole channel.
     pub total_msat: u64,
     /// What is ours, HTLCs and reserve included, as far as LDK tells.
@@ -115,6 +125,8 @@ pub struct Channel {
     pub connected: bool,
     /// Closing has begun.
     pub closing: bool,
+    /// Where it is in its life.
+    pub stage: ChannelStage,
     /// Announced to the network.
     pub announced: bool,
     /// Blocks on top of the funding transaction.
@@ -127,12 +139,44 @@ pub struct Channel {
     pub cltv_expiry_delta: u16,
     /// Least HTLC that we take in.
     pub htlc_minimum_msat: u64,
+    /// Least HTLC that the peer takes, which is the least that we forward.
+    pub htlc_minimum_out_msat: Option<u64>,
+    /// Greatest HTLC that the peer takes, whatever the balance.
+    pub htlc_maximum_out_msat: Option<u64>,
+    /// What the peer asks to forward over it, once it has told us.
+    pub remote_terms: Option<RemoteTerms>,
     /// Blocks that our money waits after we force the channel closed.
     pub our_to_self_delay: Option<u16>,
     /// Bits of the channel's type (BOLT 9).
     pub type_bits: Vec<u32>,
     /// HTLCs in flight.
     pub htlcs: Vec<Htlc>,
+}
+
+/// Where a channel is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelStage {
+    /// Waiting for its depth.
+    Opening,
+    /// It can be used.
+    Normal,
+    /// One end wants to close it, and HTLCs may be left in it.
+    ShuttingDown,
+    /// The ends are agreeing on the fee of the transaction that closes it.
+    AgreeingOnFee,
+    /// They have agreed.
+    Closed,
+}
+
+/// What a peer asks to forward over a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteTerms {
+    /// In millisatoshi.
+    pub fee_base_msat: u32,
+    /// Of the amount.
+    pub fee_proportional_millionths: u32,
+    /// In blocks.
+    pub cltv_expiry_delta: u16,
 }
 
 /// Opens a channel and waits until its funding transaction is sent.
@@ -144,16 +188,22 @@ pub(crate) async fn open(
         return Err(OpenError::NotConnected(open.node_id));
     }
     let feerate = open.feerate.unwrap_or_else(|| inner.funding_feerate());
+    let script = ScriptBuf::new_p2wsh(&WScriptHash::all_zeros());
+    let spend = Spend {
+        confirmations_min: open.confirmations_min,
+        outputs: open.outputs,
+        ..Spend::new(script, None, feerate)
+    };
     let amount = match open.amount {
         Some(amount) => amount,
-        None => inner.wallet.all_funds(feerate)?,
+        None => inner.wallet.most(&spend)?,
     };
     let mut random = [0u8; 16];
     getrandom::fill(&mut random).map_err(|cause| OpenError::Refused(cause.to_string()))?;
     let user_channel_id = u128::from_be_bytes(random);
     let (done, opened) = oneshot::channel();
     let opening = Opening {
-        feerate,
+        spend,
         transaction: None,
         done,
     };
@@ -219,19 +269,24 @@ pub(crate) async fn fund(
     script: ScriptBuf,
     user_channel_id: u128,
 ) {
-    let feerate = inner
+    let spend = inner
         .openings
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .get(&user_channel_id)
-        .map(|opening| opening.feerate);
-    let Some(feerate) = feerate else {
+        .map(|opening| opening.spend.clone());
+    let Some(spend) = spend else {
         // Nobody waits any more (timed out, or asked for before a restart).
         abandon(inner, temporary_id, node_id, "the opening was given up");
         return;
     };
-    let transaction = match inner.wallet.pay_to(script, amount, feerate).await {
-        Ok(transaction) => transaction,
+    let spend = Spend {
+        script,
+        amount: Some(amount),
+        ..spend
+    };
+    let transaction = match inner.wallet.pay(spend).await {
+        Ok(signed) => signed.transaction,
         Err(cause) => {
             fail(inner, user_channel_id, OpenError::Fund(cause));
             abandon(
@@ -311,7 +366,7 @@ pub(crate) fn pending(
 /// What a crash leaves of openings: a funding transaction whose channel is kept may not have been
 /// sent, and is sent again; one whose channel was never kept must never be sent, as nobody has
 /// signed a way back, so its coins are free again. To be called before new openings; nothing but
-/// openings makes transactions in the wallet.
+/// openings and withdrawals makes transactions in the wallet, and withdrawals are kept.
 pub(crate) async fn review_openings(inner: &Inner) {
     let channels = inner.manager.list_channels();
     let of_channels: Vec<OutPoint> = channels
@@ -327,10 +382,11 @@ pub(crate) async fn review_openings(inner: &Inner) {
         .map(|funding| funding.into_bitcoin_outpoint())
         .collect();
     let funds = |fundings: &[OutPoint], txid| fundings.iter().any(|funding| funding.txid == txid);
+    let withdrawals = withdraw::review(inner);
     let mut unsent = Vec::new();
     for transaction in inner.wallet.unconfirmed() {
         let txid = transaction.compute_txid();
-        if funds(&of_channels, txid) {
+        if funds(&of_channels, txid) || withdrawals.contains(&txid) {
             unsent.push(transaction);
         } else if !funds(&of_monitors, txid) {
             tracing::warn!(%txid, "a channel was not opened before a crash; its coins are free again");
@@ -342,17 +398,25 @@ pub(crate) async fn review_openings(inner: &Inner) {
     }
     tracing::info!(
         transactions = unsent.len(),
-        "sending unconfirmed funding again"
+        "sending unconfirmed transactions again"
     );
     if let Err(cause) = inner.chain.broadcast_package(&unsent).await {
-        tracing::warn!(%cause, "funding was not sent");
+        tracing::warn!(%cause, "they were not all sent");
     }
 }
 
 /// A channel ended; if it was still opening, whoever waits is told.
-pub(crate) fn closed(inner: &Inner, channel_id: ChannelId, user_channel_id: u128, why: String) {
+pub(crate) fn closed(
+    inner: &Inner,
+    channel_id: ChannelId,
+    user_channel_id: u128,
+    reason: &ClosureReason,
+) {
+    let why = reason.to_string();
     tracing::warn!(%channel_id, %why, "channel closed");
     fail(inner, user_channel_id, OpenError::Failed(why));
+    // Nobody waits for it, most of the time.
+    drop(inner.ends.send(End::new(channel_id, reason)));
 }
 
 /// A peer wants to open a channel to us: accepted, within LDK's own limits.
@@ -419,12 +483,28 @@ fn balance_msat(details: &ChannelDetails) -> u64 {
     balance.min(total)
 }
 
+fn stage(details: &ChannelDetails) -> ChannelStage {
+    match details.channel_shutdown_state {
+        Some(ChannelShutdownState::ShutdownInitiated | ChannelShutdownState::ResolvingHTLCs) => {
+            ChannelStage::ShuttingDown
+        }
+        Some(ChannelShutdownState::NegotiatingClosingFee) => ChannelStage::AgreeingOnFee,
+        Some(ChannelShutdownState::ShutdownComplete) => ChannelStage::Closed,
+        Some(ChannelShutdownState::NotShuttingDown) | None if details.is_channel_ready => {
+            ChannelStage::Normal
+        }
+        Some(ChannelShutdownState::NotShuttingDown) | None => ChannelStage::Opening,
+    }
+}
+
 fn show(inner: &Inner, details: ChannelDetails) -> Channel {
     let total_msat = details.channel_value_satoshis * 1_000;
     let config = details.config.unwrap_or_default();
     let type_bits = type_bits(&details);
     let sent = details.pending_outbound_htlcs.iter().map(Htlc::from);
     let received = details.pending_inbound_htlcs.iter().map(Htlc::from);
+    let stage = stage(&details);
+    let remote_terms = details.counterparty.forwarding_info.as_ref();
     Channel {
         node_id: details.counterparty.node_id,
         channel_id: details.channel_id.0,
@@ -433,6 +513,7 @@ fn show(inner: &Inner, details: ChannelDetails) -> Channel {
             .map(|funding| funding.into_bitcoin_outpoint()),
         short_channel_id: details.short_channel_id,
         alias_local: details.outbound_scid_alias,
+        alias_remote: details.inbound_scid_alias,
         total_msat,
         to_us_msat: balance_msat(&details),
         spendable_msat: details.outbound_capacity_msat,
@@ -447,15 +528,21 @@ fn show(inner: &Inner, details: ChannelDetails) -> Channel {
             .peers
             .peer_by_node_id(&details.counterparty.node_id)
             .is_some(),
-        closing: details.channel_shutdown_state.is_some_and(|state| {
-            state != lightning::ln::channel_state::ChannelShutdownState::NotShuttingDown
-        }),
+        closing: !matches!(stage, ChannelStage::Opening | ChannelStage::Normal),
+        stage,
         announced: details.is_announced,
         confirmations: details.confirmations.unwrap_or(0),
         fee_base_msat: config.forwarding_fee_base_msat,
         fee_proportional_millionths: config.forwarding_fee_proportional_millionths,
         cltv_expiry_delta: config.cltv_expiry_delta,
         htlc_minimum_msat: details.inbound_htlc_minimum_msat.unwrap_or(0),
+        htlc_minimum_out_msat: details.counterparty.outbound_htlc_minimum_msat,
+        htlc_maximum_out_msat: details.counterparty.outbound_htlc_maximum_msat,
+        remote_terms: remote_terms.map(|terms| RemoteTerms {
+            fee_base_msat: terms.fee_base_msat,
+            fee_proportional_millionths: terms.fee_proportional_millionths,
+            cltv_expiry_delta: terms.cltv_expiry_delta,
+        }),
         our_to_self_delay: details.force_close_spend_delay,
         type_bits,
         htlcs: sent.chain(received).collect(),

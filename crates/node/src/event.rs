@@ -10,7 +10,7 @@ use bitcoin::Amount;
 use lightning::events::{Event, HTLCHandlingFailureType, ReplayEvent};
 
 use crate::failure::PathFailed;
-use crate::{Inner, channel};
+use crate::{Inner, channel, close, forward};
 
 /// Handles one event. Asks for a replay only where money would be lost without it.
 pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), ReplayEvent> {
@@ -67,12 +67,23 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
             failure_type: HTLCHandlingFailureType::Receive { payment_hash },
             ..
         } => inner.receive_failed(payment_hash),
+        Event::HTLCHandlingFailed {
+            ref prev_channel_ids,
+            ref failure_type,
+            ref failure_reason,
+        } => forward::failed(
+            &inner,
+            prev_channel_ids,
+            failure_type,
+            failure_reason.as_ref(),
+        ),
         Event::PaymentForwarded {
-            total_fee_earned_msat,
+            ref prev_htlcs,
+            ref next_htlcs,
+            total_fee_earned_msat: fee_msat,
+            outbound_amount_forwarded_msat: out_msat,
             ..
-        } => {
-            inner.forwarded(total_fee_earned_msat);
-        }
+        } => forward::settled(&inner, prev_htlcs, next_htlcs, fee_msat, out_msat),
         Event::OpenChannelRequest {
             temporary_channel_id,
             counterparty_node_id,
@@ -109,7 +120,7 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
             reason,
             ..
         } => {
-            channel::closed(&inner, channel_id, user_channel_id, reason.to_string());
+            channel::closed(&inner, channel_id, user_channel_id, &reason);
         }
         Event::DiscardFunding { funding_info, .. } => inner.discard_funding(&funding_info),
         Event::SpendableOutputs {
@@ -118,6 +129,11 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
             counterparty_node_id,
         } => {
             let peer = counterparty_node_id;
+            let mut outputs = outputs;
+            outputs.retain(|output| close::is_ours_to_sweep(&inner, output));
+            if outputs.is_empty() {
+                return Ok(());
+            }
             let kept = inner
                 .sweeper
                 .track_spendable_outputs(outputs, channel_id, peer, false, None);

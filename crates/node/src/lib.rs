@@ -10,6 +10,10 @@
 //! | `invoice.rs` | receiving: claim, hold, fail back |
 //! | `event.rs` | LDK's events, one line each; `failure.rs` reads why a payment failed |
 //! | `route.rs` | CLN's hops and LDK's path; `getroute.rs` finds them |
+//! | `close.rs`, `terms.rs` | the end of a channel, and what is asked to forward over it |
+//! | `withdraw.rs` | payments on the chain |
+//! | `forward.rs` | HTLCs of others, and what came of them |
+//! | `network.rs` | what gossip tells of others |
 //! | `channel.rs`, `peer.rs`, `wallet.rs`, `keys.rs`, `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
 
@@ -19,8 +23,10 @@ mod bolt11;
 mod chain;
 mod channel;
 mod clock;
+mod close;
 mod event;
 mod failure;
+mod forward;
 mod getroute;
 mod htlc;
 mod invoice;
@@ -28,6 +34,7 @@ mod keys;
 mod ldk;
 mod load;
 mod logger;
+mod network;
 mod pay;
 mod payment;
 mod peer;
@@ -35,12 +42,13 @@ mod redact;
 mod route;
 mod start;
 mod store;
+mod terms;
 mod wallet;
+mod withdraw;
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use bitcoin::secp256k1::PublicKey;
@@ -48,17 +56,18 @@ use bitcoin::{Address, FeeRate, Network};
 use lightning::events::FundingInfo;
 use lightning::ln::channelmanager::PaymentId as LdkPaymentId;
 use lightning::util::config::UserConfig;
-use sendpay_chain::client::{ChainClient, Fees};
+use sendpay_chain::client::{Broadcaster, ChainClient, Fees};
 use sendpay_ledger::{Begun, Failure, Invoice, Ledger, NodeId, PaymentHash, Preimage, Store};
-use tokio::sync::{Mutex as AsyncMutex, RwLock as AsyncRwLock, watch};
+use tokio::sync::{Mutex as AsyncMutex, RwLock as AsyncRwLock, broadcast, watch};
 use tokio::task::JoinSet;
 
-pub use announced::{Announced, AnnouncedError};
+pub use announced::{AnnouncedAddress, AnnouncedAddressError};
 pub use bolt11::{
     Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode, unverified_payment_hash,
 };
 pub use chain::{CatchUpError, ChainView, DeepReorganisation};
-pub use channel::{Channel, OpenChannel, OpenError, OpenedChannel};
+pub use channel::{Channel, ChannelStage, OpenChannel, OpenError, OpenedChannel, RemoteTerms};
+pub use close::{CloseChannel, CloseError, ClosedChannel, Closing};
 pub use failure::code;
 pub use getroute::{GetRoute, GetRouteError};
 pub use htlc::{Htlc, HtlcStage};
@@ -67,12 +76,17 @@ pub use invoice::{
     SettleHeldError,
 };
 pub use keys::{SEED_FILE, SeedError};
+pub use network::{Announced, NetworkChannel, NetworkFilter, NetworkListing, NetworkNode};
 pub use pay::{PaidInvoice, Pay, PayError};
 pub use payment::{FirstHopError, SendPay, SendPayError, StartCheckError};
 pub use peer::{ConnectError, Peer};
-pub use route::{FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, direction, scid_text};
+pub use route::{
+    FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, check_route, direction, scid_text,
+};
 pub use start::StartError;
+pub use terms::{NewTerms, TermsError};
 pub use wallet::{Coin, FundError, WalletError};
+pub use withdraw::{WithdrawError, Withdrawal, Withdrawn};
 
 /// What a node needs to know before it starts.
 #[derive(Clone, Debug)]
@@ -88,7 +102,7 @@ pub struct NodeConfig {
     /// Colour shown to the network; None makes it of the node id.
     pub color: Option<[u8; 3]>,
     /// Addresses told to the network.
-    pub announce: Vec<Announced>,
+    pub announce: Vec<AnnouncedAddress>,
     /// A SOCKS5 proxy, Tor's, through which all other nodes are dialled. None dials them directly.
     pub proxy: Option<SocketAddr>,
 }
@@ -113,6 +127,7 @@ pub(crate) struct Inner {
     pub(crate) logger: Arc<logger::NodeLogger>,
     pub(crate) keys: Arc<ldk::Keys>,
     pub(crate) chain: ChainClient,
+    pub(crate) broadcaster: Arc<Broadcaster>,
     pub(crate) fees: Arc<Fees>,
     pub(crate) wallet: wallet::SharedWallet,
     pub(crate) monitor: Arc<ldk::ChainMonitor>,
@@ -131,10 +146,12 @@ pub(crate) struct Inner {
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) failures: Mutex<HashMap<LdkPaymentId, Failure>>,
     pub(crate) openings: Mutex<HashMap<u128, channel::Opening>>,
+    /// Ends of channels, for those who asked for them.
+    pub(crate) ends: broadcast::Sender<close::End>,
     /// Hashes whose HTLCs are being claimed or cancelled.
     pub(crate) deciding: Mutex<HashSet<PaymentHash>>,
     pub(crate) paying: pay::Running,
-    pub(crate) fees_collected_msat: AtomicU64,
+    pub(crate) scids: forward::Scids,
 }
 
 impl Inner {
@@ -146,11 +163,6 @@ impl Inner {
     pub(crate) fn funding_feerate(&self) -> FeeRate {
         let per_kw = self.fees.on_chain_payment_sat_per_kw();
         FeeRate::from_sat_per_kwu(u64::from(per_kw))
-    }
-
-    pub(crate) fn forwarded(&self, fee_msat: Option<u64>) {
-        self.fees_collected_msat
-            .fetch_add(fee_msat.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// A funding transaction that will never be used: its coins are free again.
@@ -188,7 +200,7 @@ impl Inner {
             *to = *from;
         }
         let addresses = self.config.announce.iter();
-        let addresses = addresses.filter_map(Announced::to_ldk);
+        let addresses = addresses.filter_map(AnnouncedAddress::to_ldk);
         self.peers
             .broadcast_node_announcement(self.color(), alias, addresses.collect());
     }
@@ -247,19 +259,14 @@ impl Node {
         drop(seen.wait_for(|now| *now >= height).await);
     }
 
-    /// Fees of forwarded payments since the start, in msat.
-    pub fn fees_collected_msat(&self) -> u64 {
-        self.inner.fees_collected_msat.load(Ordering::Relaxed)
-    }
-
     /// A new on-chain address.
     pub async fn new_address(&self) -> Result<Address, FundError> {
         self.inner.wallet.new_address().await
     }
 
-    /// Unspent coins of the wallet.
-    pub fn coins(&self) -> Vec<Coin> {
-        self.inner.wallet.coins()
+    /// Unspent coins of the wallet; the spent ones too, if wanted.
+    pub fn coins(&self, spent_too: bool) -> Vec<Coin> {
+        self.inner.wallet.coins(spent_too)
     }
 
     /// Connects to a peer.
@@ -274,6 +281,57 @@ impl Node {
     /// Connected peers.
     pub fn peers(&self) -> Vec<Peer> {
         peer::list(&self.inner)
+    }
+
+    /// Ends the connection to a peer. A peer with a channel is dialled again.
+    pub fn disconnect(&self, node_id: PublicKey) {
+        self.inner.peers.disconnect_by_node_id(node_id);
+    }
+
+    /// Fee rates, as the chain backend estimates them and as LDK uses them.
+    pub fn fees(&self) -> &Fees {
+        &self.inner.fees
+    }
+
+    /// Pays on the chain; returns when the transaction is in the mempool.
+    pub async fn withdraw(&self, withdrawal: Withdrawal) -> Result<Withdrawn, WithdrawError> {
+        withdraw::withdraw(&self.inner, withdrawal).await
+    }
+
+    /// Closes a channel; returns when the transaction that closes it is broadcast.
+    pub async fn close_channel(&self, close: CloseChannel) -> Result<ClosedChannel, CloseError> {
+        close::close(&self.inner, close).await
+    }
+
+    /// Sets what is asked to forward over a channel; the channel as it is then.
+    pub fn set_terms(&self, terms: &NewTerms) -> Result<Channel, TermsError> {
+        terms::set(&self.inner, terms)
+    }
+
+    /// The channels of the network that there are now, to be read with [`Node::network_channels`].
+    pub fn network_listing(&self, filter: NetworkFilter) -> NetworkListing {
+        NetworkListing::channels(&self.inner, filter)
+    }
+
+    /// The channels at these places of the listing, unless they were forgotten meanwhile. The graph is
+    /// held while they are read.
+    pub fn network_channels(
+        &self,
+        listing: &NetworkListing,
+        places: std::ops::Range<usize>,
+        each: &mut dyn FnMut(&NetworkChannel),
+    ) {
+        listing.page(&self.inner, places, each);
+    }
+
+    /// The nodes of the network, in order: all, or this one if it is known.
+    pub fn network_node_ids(&self, only: Option<NodeId>) -> Vec<NodeId> {
+        network::node_ids(&self.inner, only)
+    }
+
+    /// Those of these nodes that are still known. The graph is held while they are read.
+    pub fn network_nodes(&self, ids: &[NodeId], each: &mut dyn FnMut(&NetworkNode)) {
+        network::nodes(&self.inner, ids, each);
     }
 
     /// Opens a channel; returns when its funding transaction is sent.

@@ -76,6 +76,14 @@ pub fn direction(from: &NodeId, to: &NodeId) -> u8 {
     u8::from(from.0 > to.0)
 }
 
+/// Whether a route can be sent along at all, whatever its channels hold now.
+///
+/// # Errors
+/// What is wrong with it, as `sendpay` refuses it.
+pub fn check_route(hops: &[Hop], us: &NodeId) -> Result<(), RouteError> {
+    to_path(hops, us).map(|_| ())
+}
+
 /// Checks a route of at least one hop and makes it an LDK path.
 pub(crate) fn to_path(hops: &[Hop], us: &NodeId) -> Result<Path, RouteError> {
     let (first, last) = match (hops.first(), hops.last()) {

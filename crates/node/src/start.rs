@@ -6,7 +6,6 @@
 //! when `Node::start` has returned.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -143,6 +142,8 @@ fn user_config(network: Network) -> UserConfig {
     handshake.minimum_depth = if network == Network::Regtest { 1 } else { 3 };
     // Without anchors until the wallet can pay for bumping them.
     handshake.negotiate_anchors_zero_fee_htlc_tx = false;
+    // As CLN: where a close pays is chosen when it comes.
+    handshake.commit_upfront_shutdown_pubkey = false;
     config
         .channel_handshake_limits
         .force_announced_channel_preference = false;
@@ -201,6 +202,7 @@ fn join(
         logger: ground.logger,
         keys: ground.keys,
         chain: ground.client,
+        broadcaster: ground.broadcaster,
         fees: ground.fees,
         wallet: loaded.wallet,
         monitor: loaded.monitor,
@@ -217,9 +219,10 @@ fn join(
         stop: watch::channel(false).0,
         failures: Mutex::new(HashMap::new()),
         openings: Mutex::new(HashMap::new()),
+        ends: tokio::sync::broadcast::channel(crate::close::ENDS_MAX).0,
         deciding: Mutex::new(HashSet::new()),
         paying: crate::pay::Running::default(),
-        fees_collected_msat: AtomicU64::new(0),
+        scids: crate::forward::Scids::default(),
     };
     Ok(Arc::new(inner))
 }

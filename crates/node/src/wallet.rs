@@ -1,19 +1,20 @@
 //! The on-chain wallet: BDK, with its changes kept in the one ordered file.
 //!
-//! It follows the chain as a listener beside LDK's own, makes addresses, funds channels, and takes
+//! It follows the chain as a listener beside LDK's own, makes addresses, pays (`spend.rs`), and takes
 //! what closed channels pay back. Which blocks there are is `chain.rs`'s affair.
+
+mod spend;
+
+pub(crate) use spend::Spend;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bdk_wallet::chain::{BlockId, Merge};
 use bdk_wallet::error::CreateTxError;
 use bdk_wallet::template::Bip84;
-use bdk_wallet::{ChangeSet, KeychainKind, LoadError, SignOptions, Wallet};
+use bdk_wallet::{ChangeSet, KeychainKind, LoadError, Wallet};
 use bitcoin::bip32::Xpriv;
-use bitcoin::hashes::Hash;
-use bitcoin::{
-    Address, Amount, Block, FeeRate, Network, OutPoint, ScriptBuf, Transaction, Txid, WScriptHash,
-};
+use bitcoin::{Address, Amount, Block, Network, OutPoint, ScriptBuf, Transaction, Txid};
 use lightning::chain::{BlockLocator, Listen};
 use lightning::sign::ChangeDestinationSource;
 use sendpay_store::Store;
@@ -60,9 +61,29 @@ pub enum WalletError {
 /// Why no transaction was made.
 #[derive(Debug, Error)]
 pub enum FundError {
-    /// Not enough confirmed or own change coins, or an amount below dust.
+    /// Too little in the coins that may be spent.
+    #[error(
+        "Could not afford {} using all {coins} available UTXOs: {}sat short",
+        amount.map_or("all".to_owned(), |amount| format!("{}sat", amount.to_sat())),
+        short.to_sat()
+    )]
+    Afford {
+        /// What was to be paid; None is everything.
+        amount: Option<Amount>,
+        /// How many coins there are to choose from.
+        coins: usize,
+        /// What is missing, fee included.
+        short: Amount,
+    },
+    /// An output that would be too small to be relayed.
+    #[error("Receive amount is below dust limit")]
+    Dust,
+    /// No unspent output of the wallet.
+    #[error("Unknown UTXO {0}")]
+    UnknownOutput(OutPoint),
+    /// The wallet cannot build it for another reason.
     #[error("{0}")]
-    Create(#[from] CreateTxError),
+    Create(CreateTxError),
     /// The wallet could not sign all inputs.
     #[error("cannot sign the transaction: {0}")]
     Sign(String),
@@ -89,6 +110,8 @@ pub struct Coin {
     pub height: Option<u32>,
     /// From a coinbase that is not deep enough to be spent.
     pub immature: bool,
+    /// Spent by a transaction that the wallet knows.
+    pub spent: bool,
 }
 
 struct Inner {
@@ -238,64 +261,6 @@ impl ChainWallet {
         Ok(address)
     }
 
-    /// A signed transaction that pays `amount` to `script`, its inputs taken so that no other
-    /// transaction uses them.
-    pub(crate) async fn pay_to(
-        &self,
-        script: ScriptBuf,
-        amount: Amount,
-        feerate: FeeRate,
-    ) -> Result<Transaction, FundError> {
-        let (transaction, ticket) = {
-            let mut inner = self.lock();
-            let strangers = strangers(&inner.wallet);
-            let mut builder = inner.wallet.build_tx();
-            builder
-                .unspendable(strangers)
-                .add_recipient(script, amount)
-                .fee_rate(feerate);
-            let mut psbt = builder.finish()?;
-            psbt.sign(&self.master, inner.wallet.secp_ctx())
-                .map_err(|(_, causes)| FundError::Sign(format!("{causes:?}")))?;
-            let finished = inner
-                .wallet
-                .finalize_psbt(&mut psbt, SignOptions::default())
-                .map_err(|cause| FundError::Sign(cause.to_string()))?;
-            if !finished {
-                return Err(FundError::Sign("not all inputs are ours".into()));
-            }
-            let transaction = psbt
-                .extract_tx()
-                .map_err(|cause| FundError::Sign(cause.to_string()))?;
-            inner
-                .wallet
-                .apply_unconfirmed_txs([(transaction.clone(), unix_seconds())]);
-            (transaction, self.keep(&mut inner))
-        };
-        settle(ticket).await.map_err(FundError::Store)?;
-        Ok(transaction)
-    }
-
-    /// What one channel could be funded with if it took every coin, at this fee rate.
-    pub(crate) fn all_funds(&self, feerate: FeeRate) -> Result<Amount, FundError> {
-        let mut inner = self.lock();
-        let script = ScriptBuf::new_p2wsh(&WScriptHash::all_zeros());
-        let strangers = strangers(&inner.wallet);
-        let mut builder = inner.wallet.build_tx();
-        builder
-            .unspendable(strangers)
-            .drain_wallet()
-            .drain_to(script)
-            .fee_rate(feerate);
-        let psbt = builder.finish()?;
-        let total = psbt
-            .unsigned_tx
-            .output
-            .iter()
-            .map(|output| output.value.to_sat());
-        Ok(Amount::from_sat(total.sum()))
-    }
-
     /// Forgets a transaction that will not be sent, so that its inputs are free again.
     pub(crate) fn forget(&self, txid: Txid) {
         let mut inner = self.lock();
@@ -314,8 +279,8 @@ impl ChainWallet {
             .collect()
     }
 
-    /// Every unspent output.
-    pub(crate) fn coins(&self) -> Vec<Coin> {
+    /// Every unspent output; the spent ones too, if wanted.
+    pub(crate) fn coins(&self, spent_too: bool) -> Vec<Coin> {
         let inner = self.lock();
         let next = inner.wallet.latest_checkpoint().height().saturating_add(1);
         let immature = |txid: Txid, height: Option<u32>| {
@@ -327,7 +292,8 @@ impl ChainWallet {
         };
         inner
             .wallet
-            .list_unspent()
+            .list_output()
+            .filter(|output| spent_too || !output.is_spent)
             .map(|output| {
                 let height = output.chain_position.confirmation_height_upper_bound();
                 Coin {
@@ -337,6 +303,7 @@ impl ChainWallet {
                     script: output.txout.script_pubkey,
                     height,
                     immature: immature(output.outpoint.txid, height),
+                    spent: output.is_spent,
                 }
             })
             .collect()

@@ -15,10 +15,13 @@ pub use notifications::{Notification, Notifications};
 
 use crate::error::RpcError;
 use crate::method::Method;
+use crate::method::notifications::Notifications as Enabling;
+use crate::notification::Told;
 use envelope::{Envelope, Progress};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -79,6 +82,8 @@ pub struct Client {
     /// What was read past the end of the last reply.
     unread: Vec<u8>,
     calls: u64,
+    /// What is wanted of the results, if not all.
+    filter: Option<Box<RawValue>>,
     /// Set when a reply was left half read: the connection cannot be used again.
     broken: bool,
 }
@@ -97,6 +102,7 @@ impl Client {
             stream,
             unread: Vec::new(),
             calls: 0,
+            filter: None,
             broken: false,
         })
     }
@@ -107,6 +113,20 @@ impl Client {
     /// If the time is zero.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.stream.set_read_timeout(timeout)
+    }
+
+    /// Asks for no more of the results of later calls than this template names (see
+    /// [`crate::filter`]); for all of them again with none.
+    pub fn set_filter(&mut self, filter: Option<Box<RawValue>>) {
+        self.filter = filter;
+    }
+
+    /// Asks to be told of the progress of later calls ([`Client::call_telling`]).
+    ///
+    /// # Errors
+    /// As [`Client::call`]; [`CallError::Rpc`] from a daemon that tells nothing.
+    pub fn enable_notifications(&mut self) -> Result<(), CallError> {
+        self.call_streaming(Enabling::NAME, &[true], &mut |_| Ok(()))
     }
 
     /// Calls a method and takes its result whole.
@@ -156,6 +176,21 @@ impl Client {
         params: &impl Serialize,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), CallError> {
+        self.call_telling(method, params, &mut |_| (), sink)
+    }
+
+    /// As [`Client::call_streaming`], and hands to `told` what the command tells before its answer.
+    /// It tells nothing before [`Client::enable_notifications`].
+    ///
+    /// # Errors
+    /// As [`Client::call_streaming`].
+    pub fn call_telling(
+        &mut self,
+        method: &str,
+        params: &impl Serialize,
+        told: &mut dyn FnMut(&Told),
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), CallError> {
         if self.broken {
             return Err(CallError::Closed);
         }
@@ -163,7 +198,7 @@ impl Client {
         let id = Value::from(format!("sendpay:{method}#{}", self.calls)).to_string();
         self.send(method, params, &id)?;
         self.broken = true;
-        let outcome = self.receive(&id, sink);
+        let outcome = self.receive(&id, told, sink);
         // Only a reply that was read to its end leaves the connection in a known place.
         self.broken = !matches!(outcome, Ok(()) | Err(CallError::Rpc(_)));
         outcome
@@ -172,8 +207,12 @@ impl Client {
     fn send(&mut self, method: &str, params: &impl Serialize, id: &str) -> Result<(), CallError> {
         let method = Value::from(method);
         let params = serde_json::to_string(params).map_err(CallError::Encode)?;
+        let filter = match &self.filter {
+            None => String::new(),
+            Some(filter) => format!(r#""filter":{},"#, filter.get()),
+        };
         let request =
-            format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{method},"params":{params}}}"#);
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{method},{filter}"params":{params}}}"#);
         self.stream
             .write_all(request.as_bytes())
             .map_err(CallError::Send)
@@ -182,6 +221,7 @@ impl Client {
     fn receive(
         &mut self,
         id: &str,
+        told: &mut dyn FnMut(&Told),
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), CallError> {
         let mut envelope = Envelope::new();
@@ -196,6 +236,9 @@ impl Client {
                 Progress::Done { consumed } => {
                     unread.start += consumed;
                     if envelope.is_notification() {
+                        if let Some(notification) = envelope.notification() {
+                            told(&notification);
+                        }
                         envelope = Envelope::new();
                         continue;
                     }

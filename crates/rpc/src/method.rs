@@ -5,10 +5,13 @@
 //! here, a `mod` line and an entry in the list; then its file in the daemon.
 
 pub mod check;
+pub mod close;
 pub mod connect;
 pub mod countsendpays;
 pub mod decode;
 pub mod delpay;
+pub mod disconnect;
+pub mod feerates;
 pub mod followsendpays;
 pub mod fundchannel;
 pub mod getinfo;
@@ -18,19 +21,26 @@ pub mod holdinvoice;
 pub mod holdinvoicecancel;
 pub mod holdinvoicesettle;
 pub mod invoice;
+pub mod listchannels;
+pub mod listconfigs;
+pub mod listforwards;
 pub mod listfunds;
 pub mod listinvoices;
+pub mod listnodes;
 pub mod listpays;
 pub mod listpeerchannels;
+pub mod listpeers;
 pub mod listsendpays;
 pub mod newaddr;
 pub mod notifications;
 pub mod pay;
 pub mod sendpay;
+pub mod setchannel;
 pub mod settleimported;
 pub mod stop;
 pub mod wait;
 pub mod waitsendpay;
+pub mod withdraw;
 
 use crate::error::{Code, RpcError};
 use crate::param::{Mode, ParamSet, ParamSpec, Params, Presence, doc_text};
@@ -157,10 +167,13 @@ pub struct Entry {
 pub const METHODS: &[Entry] = &[
     Entry::of::<listsendpays::ListSendPays>(),
     Entry::of::<check::Check>(),
+    Entry::of::<close::Close>(),
     Entry::of::<connect::Connect>(),
     Entry::of::<countsendpays::CountSendPays>(),
     Entry::of::<decode::Decode>(),
     Entry::of::<delpay::DelPay>(),
+    Entry::of::<disconnect::Disconnect>(),
+    Entry::of::<feerates::FeeRates>(),
     Entry::of::<followsendpays::FollowSendPays>(),
     Entry::of::<fundchannel::FundChannel>(),
     Entry::of::<getinfo::GetInfo>(),
@@ -170,18 +183,25 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<holdinvoicecancel::HoldInvoiceCancel>(),
     Entry::of::<holdinvoicesettle::HoldInvoiceSettle>(),
     Entry::of::<invoice::Invoice>(),
+    Entry::of::<listchannels::ListChannels>(),
+    Entry::of::<listconfigs::ListConfigs>(),
+    Entry::of::<listforwards::ListForwards>(),
     Entry::of::<listfunds::ListFunds>(),
     Entry::of::<listinvoices::ListInvoices>(),
+    Entry::of::<listnodes::ListNodes>(),
     Entry::of::<listpays::ListPays>(),
     Entry::of::<listpeerchannels::ListPeerChannels>(),
+    Entry::of::<listpeers::ListPeers>(),
     Entry::of::<newaddr::NewAddr>(),
     Entry::of::<notifications::Notifications>(),
     Entry::of::<pay::Pay>(),
     Entry::of::<sendpay::SendPay>(),
+    Entry::of::<setchannel::SetChannel>(),
     Entry::of::<settleimported::SettleImported>(),
     Entry::of::<stop::Stop>(),
     Entry::of::<wait::Wait>(),
     Entry::of::<waitsendpay::WaitSendPay>(),
+    Entry::of::<withdraw::Withdraw>(),
 ];
 
 /// The method with this name, or with this alias.

@@ -41,6 +41,18 @@ pub trait Param: Sized {
 pub struct BadParam {
     should: Cow<'static, str>,
     token: String,
+    form: Form,
+}
+
+/// How the text of an error is made. CLN has more than one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `<param>: <should be …>: invalid token …`
+    Token,
+    /// `'<param>' <text>`
+    Quoted,
+    /// The text alone.
+    Alone,
 }
 
 impl BadParam {
@@ -50,18 +62,40 @@ impl BadParam {
         BadParam {
             should: should.into(),
             token: token.raw().to_owned(),
+            form: Form::Token,
+        }
+    }
+
+    /// An error that is told as `'<param>' <text>`. For values that are no secrets, as the text may
+    /// have the value in it.
+    #[must_use]
+    pub fn quoted(text: impl Into<Cow<'static, str>>, token: Token<'_>) -> Self {
+        BadParam {
+            form: Form::Quoted,
+            ..BadParam::new(text, token)
+        }
+    }
+
+    /// An error whose whole text is this.
+    #[must_use]
+    pub fn alone(text: impl Into<Cow<'static, str>>, token: Token<'_>) -> Self {
+        BadParam {
+            form: Form::Alone,
+            ..BadParam::new(text, token)
         }
     }
 
     /// The error of the reply, for the parameter with this name.
     #[must_use]
     pub fn into_error(self, name: &str, mode: Mode) -> RpcError {
-        match mode {
-            Mode::Normal => RpcError::bad_param(name, &self.should),
-            Mode::Check => RpcError::invalid_params(format!(
+        match (self.form, mode) {
+            (Form::Token, Mode::Normal) => RpcError::bad_param(name, &self.should),
+            (Form::Token, Mode::Check) => RpcError::invalid_params(format!(
                 "{name}: {}: invalid token '{}'",
                 self.should, self.token
             )),
+            (Form::Quoted, _) => RpcError::invalid_params(format!("'{name}' {}", self.should)),
+            (Form::Alone, _) => RpcError::invalid_params(self.should),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! any size, as an envelope ([`begin_result`], [`END`]) around a result that the caller writes.
 
 use crate::error::RpcError;
+use crate::filter::{Filter, Filtering};
 use crate::id::Id;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -32,6 +33,18 @@ pub fn written(id: &Id, parts: &[&[u8]]) -> Vec<u8> {
     let more: usize = parts.iter().map(|part| part.len()).sum();
     bytes.reserve_exact(more + END.len());
     parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    bytes.extend_from_slice(END);
+    bytes
+}
+
+/// As [`written`], with what a filter leaves of the result.
+#[must_use]
+pub fn filtered(id: &Id, parts: &[&[u8]], filter: Filter) -> Vec<u8> {
+    let mut bytes = begin_result(id);
+    let mut filtering = Filtering::new(filter);
+    parts
+        .iter()
+        .for_each(|part| filtering.feed(part, &mut bytes));
     bytes.extend_from_slice(END);
     bytes
 }

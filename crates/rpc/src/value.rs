@@ -5,8 +5,11 @@
 
 mod amount;
 mod bytes;
+mod channel;
 mod choice;
+mod feerate;
 mod integer;
+mod outpoint;
 mod route;
 mod scid;
 mod text;
@@ -16,11 +19,14 @@ pub use amount::{
     SatOrAll, SumMsat,
 };
 pub use bytes::{Hash32, HexBytes, NodeId, Secret};
+pub use channel::{ChannelRef, ChannelsRef, PeerId};
 pub use choice::{
-    AddressType, ChangeKind, DeletableStatus, IndexName, ListIndex, ListOrder, PaymentStatus,
-    Subsystem,
+    AddressType, ChangeKind, DeletableStatus, FeerateStyle, ForwardStatus, IndexName, ListIndex,
+    ListOrder, PaymentStatus, Subsystem,
 };
+pub use feerate::{Feerate, FeerateName, FeerateRange};
 pub use integer::{FailureCode, NUMBER63_MAX, Number63};
+pub use outpoint::{Outpoint, Outpoints};
 pub use route::{Exclude, Excludes, RouteHop, RouteHops};
 pub use scid::{Scid, ScidDir};
 pub use text::{EscapedText, InvoiceString, Label, PlainText, TextList};

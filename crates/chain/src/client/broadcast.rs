@@ -6,13 +6,16 @@ use std::time::Duration;
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Transaction, Txid};
 use lightning::chain::chaininterface::{BroadcasterInterface, TransactionType};
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
 use super::{BroadcastError, ChainClient};
 
 /// Packages that wait to be sent. LDK hands over a few for each channel that closes; what does not
 /// fit is dropped, and LDK hands it over again later.
 pub const BROADCAST_QUEUE_MAX: usize = 1_024;
+
+/// Transactions that one who watches may be behind by: a few for each channel that closes at once.
+const WATCHED_MAX: usize = 1_024;
 
 /// Refused packages that are tried again; the oldest goes first.
 const RETRIED_MAX: usize = 1_024;
@@ -31,6 +34,7 @@ const UNREACHABLE_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Broadcaster {
     queue: mpsc::Sender<Vec<Transaction>>,
+    handed_over: broadcast::Sender<Transaction>,
 }
 
 impl Broadcaster {
@@ -38,11 +42,22 @@ impl Broadcaster {
     pub fn start(client: ChainClient) -> Broadcaster {
         let (queue, incoming) = mpsc::channel(BROADCAST_QUEUE_MAX);
         tokio::spawn(send_all(client, incoming));
-        Broadcaster { queue }
+        let (handed_over, _) = broadcast::channel(WATCHED_MAX);
+        Broadcaster { queue, handed_over }
+    }
+
+    /// Every transaction that is handed over from now on, before the chain has seen it. Who falls
+    /// behind by more than 1024 misses the oldest.
+    pub fn watch(&self) -> broadcast::Receiver<Transaction> {
+        self.handed_over.subscribe()
     }
 
     /// Queues a transaction, or a child with its parents. False: the queue is full.
     pub fn enqueue(&self, package: Vec<Transaction>) -> bool {
+        for transaction in &package {
+            // Nobody watches, most of the time.
+            drop(self.handed_over.send(transaction.clone()));
+        }
         self.queue.try_send(package).is_ok()
     }
 }

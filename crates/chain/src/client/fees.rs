@@ -108,14 +108,28 @@ fn place(target: ConfirmationTarget) -> usize {
 #[derive(Clone)]
 pub struct Fees {
     cached: Arc<[AtomicU32; KINDS]>,
+    /// What the chain estimated for each kind, before anything is made of it; 0 before the first.
+    estimated: Arc<[AtomicU32; KINDS]>,
+    floor: Arc<AtomicU32>,
 }
 
 impl Default for Fees {
     fn default() -> Self {
         Fees {
             cached: Arc::new(std::array::from_fn(|kind| AtomicU32::new(fallback(kind)))),
+            estimated: Arc::new(std::array::from_fn(|_| AtomicU32::new(0))),
+            floor: Arc::new(AtomicU32::new(FEERATE_FLOOR_SATS_PER_KW)),
         }
     }
+}
+
+/// What the chain estimated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// In how many blocks a transaction should be in one.
+    pub blocks: u32,
+    /// With this rate, in satoshi for 1000 weight units.
+    pub sat_per_kw: u32,
 }
 
 fn fallback(kind: usize) -> u32 {
@@ -129,6 +143,68 @@ impl Fees {
     /// weight units.
     pub fn on_chain_payment_sat_per_kw(&self) -> u32 {
         self.read(ON_CHAIN_PAYMENT)
+    }
+
+    /// The least for a mutual close: satoshi for 1000 weight units.
+    pub fn mutual_close_sat_per_kw(&self) -> u32 {
+        self.read(place(ConfirmationTarget::ChannelCloseMinimum))
+    }
+
+    /// For commitment transactions without anchors: satoshi for 1000 weight units.
+    pub fn commitment_sat_per_kw(&self) -> u32 {
+        self.read(place(ConfirmationTarget::NonAnchorChannelFee))
+    }
+
+    /// For commitment transactions with anchors: satoshi for 1000 weight units.
+    pub fn anchor_commitment_sat_per_kw(&self) -> u32 {
+        self.read(place(ConfirmationTarget::AnchorChannelFee))
+    }
+
+    /// For what must be fast to save money: satoshi for 1000 weight units.
+    pub fn urgent_sat_per_kw(&self) -> u32 {
+        self.read(place(ConfirmationTarget::UrgentOnChainSweep))
+    }
+
+    /// The least that a peer may set without anchors: satoshi for 1000 weight units.
+    pub fn least_accepted_sat_per_kw(&self) -> u32 {
+        self.read(place(
+            ConfirmationTarget::MinAllowedNonAnchorChannelRemoteFee,
+        ))
+    }
+
+    /// The highest rate that is believed: satoshi for 1000 weight units.
+    pub fn most_believed_sat_per_kw(&self) -> u32 {
+        self.read(place(ConfirmationTarget::MaximumFeeEstimate))
+    }
+
+    /// The least that gets into the mempool: satoshi for 1000 weight units.
+    pub fn floor_sat_per_kw(&self) -> u32 {
+        self.floor.load(Ordering::Relaxed)
+    }
+
+    /// What the chain estimated last, the fastest first. Empty if it never had an estimate.
+    pub fn estimates(&self) -> Vec<Estimate> {
+        let mut estimates: Vec<Estimate> = Vec::new();
+        for (rate, estimated) in RATES.iter().zip(self.estimated.iter()) {
+            let sat_per_kw = estimated.load(Ordering::Relaxed);
+            let known = estimates.iter().any(|known| known.blocks == rate.blocks);
+            if sat_per_kw != 0 && !known {
+                let blocks = rate.blocks;
+                estimates.push(Estimate { blocks, sat_per_kw });
+            }
+        }
+        estimates.sort_by_key(|estimate| estimate.blocks);
+        estimates
+    }
+
+    /// To be in a block within so many, in satoshi for 1000 weight units: the slowest estimate that is
+    /// fast enough, else the fastest there is. Without any, the rate of our own payments.
+    pub fn within_blocks_sat_per_kw(&self, blocks: u32) -> u32 {
+        let estimates = self.estimates();
+        let enough = estimates.iter().rfind(|known| known.blocks <= blocks);
+        enough
+            .or(estimates.first())
+            .map_or(self.on_chain_payment_sat_per_kw(), |known| known.sat_per_kw)
     }
 
     fn read(&self, kind: usize) -> u32 {
@@ -154,6 +230,8 @@ impl ChainClient {
     /// The chain could not be asked; the rates stay as they are.
     pub async fn refresh_fees(&self) -> Result<(), CallError> {
         let mempool_floor = self.mempool_floor().await?;
+        let fees = &self.inner.fees;
+        fees.floor.store(mempool_floor, Ordering::Relaxed);
         let mut asked: Vec<((u32, bool), Option<u32>)> = Vec::new();
         for (kind, rate) in RATES.iter().enumerate() {
             let question = (rate.blocks, rate.conservative);
@@ -167,8 +245,12 @@ impl ChainClient {
                 }
             };
             let Some(estimate) = estimate else { continue };
-            if let Some(cached) = self.inner.fees.cached.get(kind) {
-                cached.store(adjust(kind, estimate.max(mempool_floor)), Ordering::Relaxed);
+            let estimate = estimate.max(mempool_floor);
+            if let (Some(cached), Some(estimated)) =
+                (fees.cached.get(kind), fees.estimated.get(kind))
+            {
+                cached.store(adjust(kind, estimate), Ordering::Relaxed);
+                estimated.store(estimate, Ordering::Relaxed);
             }
         }
         Ok(())

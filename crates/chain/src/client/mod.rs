@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 pub use broadcast::{BROADCAST_QUEUE_MAX, Broadcaster};
 pub use connection::CallError;
-pub use fees::Fees;
+pub use fees::{Estimate, Fees};
 
 use connection::Connection;
 use wait::WaitSupport;

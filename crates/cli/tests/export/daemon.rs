@@ -3,6 +3,8 @@
 
 use sendpay_rpc::Id;
 use sendpay_rpc::frame::{Decoder, Frame};
+use sendpay_rpc::method::Method;
+use sendpay_rpc::method::notifications::{Notifications, NotificationsResult};
 use sendpay_rpc::reply;
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -37,13 +39,18 @@ pub(crate) fn serve_once(
     })
 }
 
-/// Reads a request and gives its id.
+/// Reads a request and gives its id. The one for notifications, which comes first, is answered.
 pub(crate) fn request(stream: &mut UnixStream) -> io::Result<Id> {
     let mut decoder = Decoder::new();
     let mut bytes = [0; 4096];
     loop {
         if let Some(Frame::Request(request)) = decoder.next_frame() {
-            return Ok(request.id);
+            if request.method != Notifications::NAME {
+                return Ok(request.id);
+            }
+            let enabled = reply::result(&request.id, &NotificationsResult {})?;
+            stream.write_all(&enabled)?;
+            continue;
         }
         let read = stream.read(&mut bytes)?;
         if read == 0 {

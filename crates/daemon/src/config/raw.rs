@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use sendpay_node::AnnouncedError;
+use sendpay_node::AnnouncedAddressError;
 use sendpay_rpc::value::Amounts;
 
 use super::autoclean::RawAutoclean;
@@ -79,7 +79,7 @@ impl Raw {
         let default_listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9735);
         let announce = self.announce.unwrap_or_default();
         let announce = announce.iter().map(|text| {
-            let wrong = |error: AnnouncedError| ConfigError::Value {
+            let wrong = |error: AnnouncedAddressError| ConfigError::Value {
                 key: "announce",
                 problem: error.to_string(),
             };

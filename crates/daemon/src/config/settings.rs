@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::keys::{Key, Kind, Leaf, VARIABLE_PREFIX, leaves, nearest, unknown_key};
 use super::raw::Raw;
+use super::shown::COMMAND_LINE;
 use super::{Config, ConfigError, FILE_BYTES_MAX, FILE_NAME};
 
 /// Columns of the text that `--print-config` explains a key in.
@@ -31,12 +32,12 @@ enum Origin {
 }
 
 impl Origin {
-    /// As `listconfigs` tells it, with CLN's word for the command line.
+    /// As `listconfigs` tells it.
     fn source(&self) -> String {
         match self {
             Origin::File(path) => path.display().to_string(),
             Origin::Variable(name) => name.clone(),
-            Origin::Flag => "cmdline".to_owned(),
+            Origin::Flag => COMMAND_LINE.to_owned(),
         }
     }
 

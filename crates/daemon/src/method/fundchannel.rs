@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use bitcoin::Amount;
 use bitcoin::consensus::encode::serialize;
-use bitcoin::{Amount, FeeRate};
 use sendpay_node::OpenChannel;
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::fundchannel::{ChannelType, FundChannel, FundChannelResult};
 use sendpay_rpc::value::{Hash32, HexBytes, SatOrAll};
 
 use super::listpeerchannels::txid;
+use super::onchain;
 use crate::daemon::{Daemon, public_key};
 use crate::error;
 
@@ -24,11 +25,7 @@ pub(super) async fn run(
         SatOrAll::All => None,
         SatOrAll::Sat(sat) => Some(Amount::from_sat(sat)),
     };
-    let feerate = params
-        .feerate
-        .as_ref()
-        .map(|text| feerate(text.as_str()))
-        .transpose()?;
+    let outputs = params.utxos.as_ref();
     let opened = daemon
         .node()
         .open_channel(OpenChannel {
@@ -36,7 +33,9 @@ pub(super) async fn run(
             amount,
             push_msat: params.push_msat.map_or(0, |amount| amount.0),
             announce: params.announce,
-            feerate: feerate.flatten(),
+            feerate: params.feerate.map(|rate| onchain::feerate(daemon, rate)),
+            confirmations_min: params.minconf,
+            outputs: outputs.map(|outputs| outputs.0.iter().map(onchain::outpoint).collect()),
         })
         .await
         .map_err(|cause| error::open(&cause))?;
@@ -56,14 +55,9 @@ fn not_built(params: &FundChannel) -> Result<(), RpcError> {
         ("close_to", params.close_to.is_some()),
         ("request_amt", params.request_amt.is_some()),
         ("compact_lease", params.compact_lease.is_some()),
-        ("utxos", params.utxos.is_some()),
         ("mindepth", params.mindepth.is_some()),
         ("reserve", params.reserve.is_some()),
         ("channel_type", params.channel_type.is_some()),
-        (
-            "minconf",
-            params.minconf != sendpay_rpc::method::fundchannel::MINCONF,
-        ),
     ];
     match given.iter().find(|(_, given)| *given) {
         None => Ok(()),
@@ -71,26 +65,6 @@ fn not_built(params: &FundChannel) -> Result<(), RpcError> {
             "{name}: not supported by this daemon yet"
         ))),
     }
-}
-
-/// `NNNperkb`, `NNNperkw`, a bare number (per kb), or one of CLN's words for an estimate.
-fn feerate(text: &str) -> Result<Option<FeeRate>, RpcError> {
-    let bad = || RpcError::bad_param("feerate", "should be a feerate");
-    if ["slow", "normal", "urgent", "opening"].contains(&text) {
-        return Ok(None);
-    }
-    if let Some(per_kw) = text.strip_suffix("perkw") {
-        return Ok(Some(FeeRate::from_sat_per_kwu(
-            per_kw.parse().map_err(|_| bad())?,
-        )));
-    }
-    let per_kb: u64 = text
-        .strip_suffix("perkb")
-        .unwrap_or(text)
-        .parse()
-        .map_err(|_| bad())?;
-    // Four weight units make a virtual byte; rounded up, or it would not be relayed.
-    Ok(Some(FeeRate::from_sat_per_kwu(per_kb.div_ceil(4))))
 }
 
 /// The bits of a channel's type with BOLT 9's names.

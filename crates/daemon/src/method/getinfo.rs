@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sendpay_ledger::Warning;
-use sendpay_node::{Announced, DeepReorganisation};
+use sendpay_node::{AnnouncedAddress, DeepReorganisation};
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::getinfo::{Address, GetInfo, GetInfoResult};
 use sendpay_rpc::value::Msat;
@@ -22,6 +22,7 @@ pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResul
     let [red, green, blue] = node.color();
     let warnings = node.ledger().warnings().map_err(error::read)?;
     let height = node.height();
+    let fees_collected_msat = node.ledger().forward_fees_msat().map_err(error::read)?;
     Ok(GetInfoResult {
         id: node_id(node.id()),
         alias: node.alias(),
@@ -35,7 +36,7 @@ pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResul
         version: concat!("sendpay-", env!("CARGO_PKG_VERSION")).to_owned(),
         blockheight: height,
         network: daemon.network_name().to_owned(),
-        fees_collected_msat: Msat(node.fees_collected_msat()),
+        fees_collected_msat: Msat(fees_collected_msat),
         lightning_dir: daemon.network_dir().display().to_string(),
         our_features: None,
         warning_bitcoind_sync: daemon.chain_warning(),
@@ -45,10 +46,10 @@ pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResul
     })
 }
 
-fn announced(announced: &Announced) -> Address {
+fn announced(announced: &AnnouncedAddress) -> Address {
     match announced {
-        Announced::Ip(ip) => address(ip),
-        Announced::Onion(name, port) => Address {
+        AnnouncedAddress::Ip(ip) => address(ip),
+        AnnouncedAddress::Onion(name, port) => Address {
             kind: "torv3".to_owned(),
             address: name.clone(),
             port: *port,

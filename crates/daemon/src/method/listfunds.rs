@@ -14,10 +14,6 @@ pub(super) async fn run(
     daemon: &Arc<Daemon>,
     params: ListFunds,
 ) -> Result<ListFundsResult, RpcError> {
-    if params.spent {
-        let text = "spent: spent outputs are not listed by this daemon yet";
-        return Err(RpcError::invalid_params(text));
-    }
     let node = daemon.node();
     let channels = node.channels().into_iter().filter_map(|channel| {
         let funding = channel.funding?;
@@ -34,7 +30,7 @@ pub(super) async fn run(
         })
     });
     Ok(ListFundsResult {
-        outputs: node.coins().iter().map(output).collect(),
+        outputs: node.coins(params.spent).iter().map(output).collect(),
         channels: channels.collect(),
     })
 }
@@ -46,10 +42,11 @@ fn output(coin: &Coin) -> Output {
         amount_msat: Msat(coin.amount.to_sat() * 1_000),
         scriptpubkey: HexBytes(coin.script.to_bytes()),
         address: coin.address.as_ref().map(ToString::to_string),
-        status: match (coin.height, coin.immature) {
-            (None, _) => "unconfirmed",
-            (Some(_), true) => "immature",
-            (Some(_), false) => "confirmed",
+        status: match (coin.spent, coin.height, coin.immature) {
+            (true, _, _) => "spent",
+            (false, None, _) => "unconfirmed",
+            (false, Some(_), true) => "immature",
+            (false, Some(_), false) => "confirmed",
         }
         .to_owned(),
         blockheight: coin.height,

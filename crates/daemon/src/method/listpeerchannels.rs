@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bitcoin::hashes::Hash;
-use sendpay_node::{Channel, HtlcStage};
+use sendpay_node::{Channel, ChannelStage, HtlcStage};
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::listpeerchannels::{
     Alias, ForwardTerms, Htlc, ListPeerChannels, ListPeerChannelsResult, PeerChannel, Updates,
@@ -17,6 +17,15 @@ pub(super) async fn run(
     daemon: &Arc<Daemon>,
     params: ListPeerChannels,
 ) -> Result<ListPeerChannelsResult, RpcError> {
+    let filters = [
+        params.id.is_some(),
+        params.short_channel_id.is_some(),
+        params.channel_id.is_some(),
+    ];
+    if filters.iter().filter(|given| **given).count() > 1 {
+        let text = "Must not specify more than one of short_channel_id, channel_id or id";
+        return Err(RpcError::invalid_params(text));
+    }
     let us = daemon.node().id();
     let wanted = |channel: &Channel| {
         let scid = params.short_channel_id.map(|scid| scid.0);
@@ -41,10 +50,12 @@ pub(super) async fn run(
 
 /// CLN's word for where a channel is in its life.
 pub(super) fn state(channel: &Channel) -> &'static str {
-    match (channel.closing, channel.ready) {
-        (true, _) => "CHANNELD_SHUTTING_DOWN",
-        (false, true) => "CHANNELD_NORMAL",
-        (false, false) => "CHANNELD_AWAITING_LOCKIN",
+    match channel.stage {
+        ChannelStage::Opening => "CHANNELD_AWAITING_LOCKIN",
+        ChannelStage::Normal => "CHANNELD_NORMAL",
+        ChannelStage::ShuttingDown => "CHANNELD_SHUTTING_DOWN",
+        ChannelStage::AgreeingOnFee => "CLOSINGD_SIGEXCHANGE",
+        ChannelStage::Closed => "CLOSINGD_COMPLETE",
     }
 }
 
@@ -60,9 +71,18 @@ pub(super) fn txid(txid: bitcoin::Txid) -> Hash32 {
 }
 
 fn show(channel: &Channel, direction: u8) -> PeerChannel {
-    let terms = ForwardTerms {
+    let minimum_out = channel.htlc_minimum_out_msat.unwrap_or(0);
+    let maximum_out = channel.htlc_maximum_out_msat.unwrap_or(channel.total_msat);
+    let remote = channel.remote_terms.map(|terms| ForwardTerms {
         htlc_minimum_msat: Msat(channel.htlc_minimum_msat),
         htlc_maximum_msat: Msat(channel.total_msat),
+        cltv_expiry_delta: u32::from(terms.cltv_expiry_delta),
+        fee_base_msat: Msat(u64::from(terms.fee_base_msat)),
+        fee_proportional_millionths: terms.fee_proportional_millionths,
+    });
+    let terms = ForwardTerms {
+        htlc_minimum_msat: Msat(minimum_out),
+        htlc_maximum_msat: Msat(maximum_out),
         cltv_expiry_delta: u32::from(channel.cltv_expiry_delta),
         fee_base_msat: Msat(u64::from(channel.fee_base_msat)),
         fee_proportional_millionths: channel.fee_proportional_millionths,
@@ -75,7 +95,7 @@ fn show(channel: &Channel, direction: u8) -> PeerChannel {
         channel_type: Some(channel_type(&channel.type_bits)),
         updates: Some(Updates {
             local: Some(terms),
-            remote: None,
+            remote,
         }),
         short_channel_id: channel.short_channel_id.map(Scid),
         direction: Some(direction),
@@ -100,13 +120,13 @@ fn show(channel: &Channel, direction: u8) -> PeerChannel {
         spendable_msat: Some(Msat(channel.htlc_limit_msat)),
         receivable_msat: Some(Msat(channel.receivable_msat)),
         minimum_htlc_in_msat: Some(Msat(channel.htlc_minimum_msat)),
-        minimum_htlc_out_msat: None,
-        maximum_htlc_out_msat: None,
+        minimum_htlc_out_msat: Some(Msat(minimum_out)),
+        maximum_htlc_out_msat: Some(Msat(maximum_out)),
         their_to_self_delay: None,
         our_to_self_delay: channel.our_to_self_delay.map(u32::from),
         alias: Some(Alias {
             local: channel.alias_local.map(Scid),
-            remote: None,
+            remote: channel.alias_remote.map(Scid),
         }),
         htlcs: channel.htlcs.iter().map(htlc).collect(),
         status: Vec::new(),

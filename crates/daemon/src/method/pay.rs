@@ -13,8 +13,14 @@ use super::invoice_of;
 use crate::convert::{hash, node_id, secret};
 use crate::daemon::Daemon;
 use crate::error;
+use crate::server::Notifier;
+use crate::tries;
 
-pub(super) async fn run(daemon: &Arc<Daemon>, params: Pay) -> Result<PayResult, RpcError> {
+pub(super) async fn run(
+    daemon: &Arc<Daemon>,
+    params: Pay,
+    notifier: Option<Notifier>,
+) -> Result<PayResult, RpcError> {
     let invoice = decoded(daemon, &params)?;
     let amount_msat = params
         .amount_msat
@@ -49,11 +55,15 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: Pay) -> Result<PayResult, 
         }
     }
     let amounts = daemon.amounts();
-    let paid = daemon
-        .node()
-        .pay(request)
-        .await
-        .map_err(|cause| error::pay(&cause, amounts))?;
+    let paying = daemon.node().pay(request);
+    let paid = tries::tell(
+        daemon.node().ledger(),
+        invoice.payment_hash,
+        notifier,
+        paying,
+    )
+    .await
+    .map_err(|cause| error::pay(&cause, amounts))?;
     Ok(PayResult {
         payment_preimage: secret(paid.preimage),
         amount_msat: amounts.payment(paid.amount_msat.msat()),

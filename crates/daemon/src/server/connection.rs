@@ -158,7 +158,9 @@ impl<D: Dispatch> Connection<D> {
     /// Begins a request. What is answered without waiting is answered here; all else goes on in a
     /// task of its own, also when the connection is gone.
     async fn start(&self, request: Request, outbox: &Outbox, slot: OwnedSemaphorePermit) {
-        let reply = Reply::new(request.id.clone(), outbox.clone(), slot, self.phase.clone());
+        let phase = self.phase.clone();
+        let notified = self.info.notifications_enabled();
+        let reply = Reply::new(request.id.clone(), outbox.clone(), slot, phase, notified);
         let dispatch = Arc::clone(&self.dispatch);
         let info = self.info.clone();
         let mut run = Box::pin(async move { dispatch.dispatch(request, reply, info).await });

@@ -3,6 +3,8 @@
 use super::{Phase, STREAM_CHUNK_BYTES, STREAM_CHUNKS_MAX, UNSENT_BYTES_MAX, reached};
 use rpc::Id;
 use rpc::error::{Code, RpcError};
+use rpc::filter::{Filter, Filtering};
+use rpc::notification::{Level, MESSAGE, Message, PROGRESS, Progress};
 use sendpay_rpc as rpc;
 use serde::Serialize;
 use std::sync::Arc;
@@ -58,11 +60,11 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// An outbox for so many replies at most, and its other end.
+    /// An outbox for so many replies at most, with a notification before each, and its other end.
     pub(super) fn new(
         replies_max: usize,
     ) -> (Self, mpsc::Receiver<Outgoing>, watch::Sender<usize>) {
-        let (queue, queued) = mpsc::channel(replies_max);
+        let (queue, queued) = mpsc::channel(2 * replies_max);
         let unsent = watch::Sender::new(0);
         (
             Outbox {
@@ -76,7 +78,8 @@ impl Outbox {
     }
 
     /// Queues a reply, or notifications. There is always room: each reply holds a slot, a feed holds
-    /// one for what it has queued, and there are as many slots as places.
+    /// one for what it has queued, and a request that holds one has a notification queued at most;
+    /// there are two places for each slot.
     pub(super) fn send(&self, content: Content, slot: Option<OwnedSemaphorePermit>) {
         let bytes = content.unsent_bytes();
         if bytes > 0 {
@@ -116,6 +119,10 @@ pub struct Reply {
     slot: Option<OwnedSemaphorePermit>,
     answered: bool,
     phase: watch::Receiver<Phase>,
+    /// What is wanted of the result, if not all of it.
+    filter: Option<Filter>,
+    /// Whether the client wants to be told of progress.
+    notified: bool,
 }
 
 impl Reply {
@@ -124,6 +131,7 @@ impl Reply {
         outbox: Outbox,
         slot: OwnedSemaphorePermit,
         phase: watch::Receiver<Phase>,
+        notified: bool,
     ) -> Self {
         Reply {
             id,
@@ -131,12 +139,38 @@ impl Reply {
             slot: Some(slot),
             answered: false,
             phase,
+            filter: None,
+            notified,
         }
+    }
+
+    /// The way to tell of progress before the answer, if the client asked for that. There is one
+    /// for each request.
+    pub fn notifier(&mut self) -> Option<Notifier> {
+        std::mem::take(&mut self.notified).then(|| Notifier {
+            id: self.id.clone(),
+            outbox: self.outbox.clone(),
+            phase: self.phase.clone(),
+            turns: Arc::new(Semaphore::new(1)),
+        })
+    }
+
+    /// Leaves out of the result, whichever way it is given, what this does not want. An error is
+    /// never filtered.
+    #[must_use]
+    pub fn filtered(mut self, filter: Filter) -> Self {
+        self.filter = Some(filter);
+        self
     }
 
     /// Answers with a result.
     pub fn result(mut self, result: &impl Serialize) {
-        match rpc::reply::result(&self.id, result) {
+        let bytes = match self.filter.take() {
+            None => rpc::reply::result(&self.id, result),
+            Some(filter) => serde_json::to_vec(result)
+                .map(|bytes| rpc::reply::filtered(&self.id, &[&bytes], filter)),
+        };
+        match bytes {
             Ok(bytes) => self.send(Content::Whole(bytes)),
             Err(error) => {
                 tracing::error!(%error, "cannot write a result as JSON");
@@ -148,7 +182,10 @@ impl Reply {
 
     /// Answers with a result that is JSON already, in parts.
     pub fn written(mut self, parts: &[&[u8]]) {
-        let bytes = rpc::reply::written(&self.id, parts);
+        let bytes = match self.filter.take() {
+            None => rpc::reply::written(&self.id, parts),
+            Some(filter) => rpc::reply::filtered(&self.id, parts, filter),
+        };
         self.send(Content::Whole(bytes));
     }
 
@@ -174,6 +211,7 @@ impl Reply {
         ReplyStream {
             chunks,
             buffer: rpc::reply::begin_result(&self.id),
+            filtering: self.filter.take().map(Filtering::new),
         }
     }
 
@@ -240,6 +278,8 @@ impl Drop for Reply {
 pub struct ReplyStream {
     chunks: mpsc::Sender<Chunk>,
     buffer: Vec<u8>,
+    /// What takes out of the result what is not wanted of it.
+    filtering: Option<Filtering>,
 }
 
 impl ReplyStream {
@@ -249,7 +289,10 @@ impl ReplyStream {
     /// # Errors
     /// If the client has gone: the rest need not be made.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ClientGone> {
-        self.buffer.extend_from_slice(bytes);
+        match &mut self.filtering {
+            None => self.buffer.extend_from_slice(bytes),
+            Some(filtering) => filtering.feed(bytes, &mut self.buffer),
+        }
         if self.buffer.len() >= STREAM_CHUNK_BYTES {
             return self.flush().await;
         }
@@ -266,7 +309,7 @@ impl ReplyStream {
     /// # Errors
     /// If the client has gone.
     pub async fn write_whole(&mut self, bytes: Vec<u8>) -> Result<(), ClientGone> {
-        if bytes.len() < STREAM_CHUNK_BYTES {
+        if bytes.len() < STREAM_CHUNK_BYTES || self.filtering.is_some() {
             return self.write(&bytes).await;
         }
         self.flush().await?;
@@ -297,6 +340,60 @@ impl ReplyStream {
         self.buffer.extend_from_slice(rpc::reply::END);
         self.flush().await?;
         self.chunks.send(Chunk::End).await.map_err(|_| ClientGone)
+    }
+}
+
+/// What a client is told of its request before the answer, as fast as it reads. What it has not read
+/// yet holds up nobody but who tells it.
+pub struct Notifier {
+    id: Id,
+    outbox: Outbox,
+    phase: watch::Receiver<Phase>,
+    /// One, which is given back when what was queued before is written.
+    turns: Arc<Semaphore>,
+}
+
+impl Notifier {
+    /// Tells something to people, once what was told before is written. If this is dropped before it
+    /// is done, nothing was told.
+    ///
+    /// # Errors
+    /// If the client has gone, or the daemon is told to stop: no more need be told.
+    pub async fn message(&self, level: Level, message: &str) -> Result<(), ClientGone> {
+        let id = &self.id;
+        let message = Message { id, level, message };
+        self.send(rpc::reply::notification(MESSAGE, &message)).await
+    }
+
+    /// Tells how far the request is: `num` from 0 to one less than `total`.
+    ///
+    /// # Errors
+    /// As [`Notifier::message`].
+    pub async fn progress(&self, num: u32, total: u32) -> Result<(), ClientGone> {
+        let progress = Progress {
+            id: &self.id,
+            num,
+            total,
+            stage: None,
+        };
+        self.send(rpc::reply::notification(PROGRESS, &progress))
+            .await
+    }
+
+    async fn send(&self, written: Result<Vec<u8>, serde_json::Error>) -> Result<(), ClientGone> {
+        let mut stopping = self.phase.clone();
+        let turn = tokio::select! {
+            biased;
+            () = self.outbox.queue.closed() => return Err(ClientGone),
+            () = reached(&mut stopping, Phase::Stopping) => return Err(ClientGone),
+            turn = Arc::clone(&self.turns).acquire_owned() => turn.map_err(|_| ClientGone)?,
+        };
+        match written {
+            Ok(bytes) => self.outbox.send(Content::Notifications(bytes), Some(turn)),
+            // Strings and numbers can always be written.
+            Err(error) => tracing::error!(%error, "cannot write a notification as JSON"),
+        }
+        Ok(())
     }
 }
 

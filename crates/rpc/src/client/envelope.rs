@@ -5,9 +5,11 @@
 
 use super::CallError;
 use crate::error::RpcError;
+use crate::notification::Told;
+use serde_json::value::RawValue;
 use std::io;
 
-/// The longest `id`, name, or error that is taken in. Errors of `pay` tell of every try.
+/// The longest `id`, name, error or notification that is taken in. Errors of `pay` tell of every try.
 const KEPT_BYTES_MAX: usize = 16 << 20;
 
 /// Whether a reply has ended.
@@ -47,6 +49,7 @@ enum Member {
     Result,
     Error,
     Method,
+    Params,
     Other,
 }
 
@@ -58,7 +61,9 @@ pub(super) struct Envelope {
     id: Vec<u8>,
     error: Vec<u8>,
     has_result: bool,
-    has_method: bool,
+    /// Of a notification.
+    method: Vec<u8>,
+    params: Vec<u8>,
 }
 
 impl Envelope {
@@ -70,7 +75,8 @@ impl Envelope {
             id: Vec::new(),
             error: Vec::new(),
             has_result: false,
-            has_method: false,
+            method: Vec::new(),
+            params: Vec::new(),
         }
     }
 
@@ -251,10 +257,10 @@ impl Envelope {
             b"result" => Member::Result,
             b"error" => Member::Error,
             b"method" => Member::Method,
+            b"params" => Member::Params,
             _ => Member::Other,
         };
         self.has_result |= self.member == Member::Result;
-        self.has_method |= self.member == Member::Method;
     }
 
     fn keep(
@@ -266,11 +272,13 @@ impl Envelope {
             Member::Result => return sink(bytes).map_err(CallError::Sink),
             Member::Id => &mut self.id,
             Member::Error => &mut self.error,
-            Member::Method | Member::Other => return Ok(()),
+            Member::Method => &mut self.method,
+            Member::Params => &mut self.params,
+            Member::Other => return Ok(()),
         };
         if kept.len() + bytes.len() > KEPT_BYTES_MAX {
             return Err(CallError::BadReply(format!(
-                "over {KEPT_BYTES_MAX} bytes of error"
+                "a part of it is over {KEPT_BYTES_MAX} bytes"
             )));
         }
         kept.extend_from_slice(bytes);
@@ -279,7 +287,14 @@ impl Envelope {
 
     /// Whether this was no reply but a notification.
     pub(super) fn is_notification(&self) -> bool {
-        self.has_method && self.id.is_empty()
+        !self.method.is_empty() && self.id.is_empty()
+    }
+
+    /// The notification that this was, if it is of a known kind.
+    pub(super) fn notification(&self) -> Option<Told> {
+        let method: String = serde_json::from_slice(&self.method).ok()?;
+        let params: &RawValue = serde_json::from_slice(&self.params).ok()?;
+        Told::read(&method, params)
     }
 
     /// What the reply says, when all of it was read.

@@ -3,33 +3,32 @@
 use super::{Category, Example, Method};
 use crate::error::Code;
 use crate::params;
-use crate::value::{Hash32, HexBytes, Msat, NodeId, PlainText, SatOrAll, TextList};
+use crate::value::{
+    Feerate, Hash32, HexBytes, Msat, NodeId, Outpoints, PlainText, SatOrAll, TextList,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// Confirmations that an output needs before it funds a channel.
-pub const MINCONF: u32 = 1;
 
 params! {
     /// Opens a channel with a connected node and broadcasts the transaction that funds it. It
     /// answers then; the channel can be used after some confirmations, see *listpeerchannels*.
     ///
-    /// Of Core Lightning's parameters *close_to*, *request_amt*, *compact_lease*, *utxos*,
-    /// *mindepth*, *reserve* and *channel_type* are refused, and so is any *minconf* but 1.
+    /// Of Core Lightning's parameters *close_to*, *request_amt*, *compact_lease*, *mindepth*,
+    /// *reserve* and *channel_type* are refused.
     pub struct FundChannel {
         /// The node at the other end. It must be connected.
         required id: NodeId,
         /// How much to put into the channel, in satoshi, or `all`.
         required amount: SatOrAll,
         /// The fee rate of the transaction: satoshi for 1000 virtual bytes (a number, or one with
-        /// `perkb`) or for 1000 weight units (with `perkw`). The default is the estimate of the
-        /// chain backend; `slow`, `normal`, `urgent` and `opening` all mean that estimate.
-        optional feerate: PlainText,
+        /// `perkb`), for 1000 weight units (with `perkw`), or a word or a number of blocks as in
+        /// *withdraw*. The default is `opening`.
+        optional feerate: Feerate,
         /// Whether others are told of the channel.
         default(true) announce: bool,
-        /// How many confirmations the spent outputs need. Anything but 1 is refused, and it does not
-        /// bind yet: outputs without a confirmation are spent too.
-        default(MINCONF) minconf: u32,
+        /// How many confirmations the spent outputs need. The default is one, but for change of our
+        /// own transactions, which needs none.
+        optional minconf: u32,
         /// How much of it to give to the other end. This is a present.
         optional push_msat: Msat,
         /// An address that the channel is closed to. Not supported yet: refused.
@@ -38,9 +37,9 @@ params! {
         optional request_amt: PlainText,
         /// Terms of a lease. Not supported: refused.
         optional compact_lease: PlainText,
-        /// The outputs to spend, as `txid:output`. Not supported yet: refused.
-        optional utxos: TextList,
-        /// How many confirmations the channel needs. Not supported yet: refused.
+        /// The outputs to spend, as `txid:output`: all of these and no others.
+        optional utxos: Outpoints,
+        /// How many confirmations the channel needs. The other end decides that: refused.
         optional mindepth: u32,
         /// What the other end must keep in the channel. Not supported yet: refused.
         optional reserve: PlainText,

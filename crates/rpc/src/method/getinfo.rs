@@ -65,7 +65,7 @@ pub struct GetInfoResult {
     pub blockheight: u32,
     /// The network: bitcoin, testnet, testnet4, signet or regtest.
     pub network: String,
-    /// What was earned by forwarding since the daemon was started.
+    /// What was earned by forwarding: the fees of all of *listforwards*.
     pub fees_collected_msat: Msat,
     /// Where the files of this node on this network are.
     #[serde(rename = "lightning-dir")]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 params! {
     /// Shows the outputs of the on-chain wallet and the channels with what is ours in them.
     pub struct ListFunds {
-        /// Whether to show spent outputs too. Not supported yet: `true` is refused.
+        /// Whether to show spent outputs too.
         default(false) spent: bool,
     }
 }
@@ -28,8 +28,8 @@ pub struct Output {
     /// The address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// One of *unconfirmed*, *confirmed* or *immature*: the output of a coinbase that cannot be spent
-    /// yet.
+    /// One of *unconfirmed*, *confirmed*, *spent*, or *immature*: the output of a coinbase that cannot
+    /// be spent yet.
     pub status: String,
     /// The block it was confirmed in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,5 +77,6 @@ impl Method for ListFunds {
     const CATEGORY: Category = Category::Bitcoin;
     const SUMMARY: &'static str = "show what this node owns";
     type Result = ListFundsResult;
-    const SEE_ALSO: &'static [&'static str] = &["newaddr", "fundchannel", "listpeerchannels"];
+    const SEE_ALSO: &'static [&'static str] =
+        &["newaddr", "fundchannel", "withdraw", "listpeerchannels"];
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 params! {
     /// Shows our channels: with whom, in what state, how much is on each side and what is under
-    /// way in them.
+    /// way in them. Only one of the filters can be given. A channel that was closed is no longer shown.
     pub struct ListPeerChannels {
         /// Only channels with this node.
         optional id: NodeId,
@@ -26,7 +26,7 @@ pub struct Alias {
     /// Our name for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<Scid>,
-    /// The other end's name for it, to be used in route hints. This daemon leaves it out.
+    /// The other end's name for it, to be used in route hints, once it told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<Scid>,
 }
@@ -61,7 +61,7 @@ pub struct Updates {
     /// Ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<ForwardTerms>,
-    /// Theirs. This daemon leaves them out.
+    /// Theirs, once they told. The amounts are those that the channel allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<ForwardTerms>,
 }
@@ -94,7 +94,8 @@ pub struct PeerChannel {
     /// Whether it is connected.
     pub peer_connected: bool,
     /// The channel's state in Core Lightning's words: CHANNELD_AWAITING_LOCKIN, CHANNELD_NORMAL
-    /// (it can be used) or CHANNELD_SHUTTING_DOWN.
+    /// (it can be used), CHANNELD_SHUTTING_DOWN, CLOSINGD_SIGEXCHANGE (the fee is being agreed on) or
+    /// CLOSINGD_COMPLETE.
     pub state: String,
     /// Whether the channel is deep enough and the two ends have agreed, since they connected, on
     /// where it stands, so that it can carry HTLCs now.
@@ -156,10 +157,10 @@ pub struct PeerChannel {
     /// The least amount that we take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_htlc_in_msat: Option<Msat>,
-    /// The least amount that we send. This daemon leaves it out.
+    /// The least amount that we send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_htlc_out_msat: Option<Msat>,
-    /// The greatest amount that we send at once. This daemon leaves it out.
+    /// The greatest amount that we send at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maximum_htlc_out_msat: Option<Msat>,
     /// The blocks they wait for their money after closing by themselves. This daemon leaves it out.
@@ -189,5 +190,11 @@ impl Method for ListPeerChannels {
     const CATEGORY: Category = Category::Channels;
     const SUMMARY: &'static str = "show the channels of this node";
     type Result = ListPeerChannelsResult;
-    const SEE_ALSO: &'static [&'static str] = &["fundchannel", "listfunds", "connect"];
+    const SEE_ALSO: &'static [&'static str] = &[
+        "fundchannel",
+        "close",
+        "setchannel",
+        "listfunds",
+        "listpeers",
+    ];
 }

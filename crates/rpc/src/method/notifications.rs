@@ -6,9 +6,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 params! {
-    /// Turns notifications about the progress of commands on or off for this connection. They are
-    /// off until asked for. No command of this daemon sends any yet, so this changes nothing;
-    /// clients of Core Lightning ask for it first of all.
+    /// Turns notifications about the progress of commands on or off for the later requests of this
+    /// connection. They are off until asked for; clients of Core Lightning ask for them first of all.
+    ///
+    /// What is told of a request comes before its answer, and between the answers to others:
+    ///
+    /// `{"jsonrpc":"2.0","method":"message","params":{"id":7,"level":"info","message":"…"}}`
+    ///
+    /// *id* is that of the request, *level* is one of `debug`, `info`, `unusual` and `broken`, and
+    /// *message* is for people. *pay* tells of each part that it sends, and what became of it.
     pub struct Notifications {
         /// Whether to send them.
         required enable: bool,

@@ -76,6 +76,20 @@ words! {
 }
 
 words! {
+    /// How the forwarding of an HTLC ended.
+    pub enum ForwardStatus ("^(offered|settled|local_failed|failed)$", "Unrecognized status") {
+        /// It has not ended.
+        Offered = "offered",
+        /// The next node took it.
+        Settled = "settled",
+        /// This node failed it.
+        LocalFailed = "local_failed",
+        /// A node after this one failed it.
+        Failed = "failed",
+    }
+}
+
+words! {
     /// Which index a listing follows. `deleted` names nothing that still exists: it is read as
     /// `created`, as CLN does.
     pub enum ListIndex ("^(created|updated|deleted)$", "unknown index") {
@@ -129,6 +143,35 @@ words! {
         Updated = "updated",
         /// It was removed.
         Deleted = "deleted",
+    }
+}
+
+/// The unit that fee rates are shown in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FeerateStyle {
+    /// Satoshi for 1000 virtual bytes.
+    PerKb,
+    /// Satoshi for 1000 weight units.
+    PerKw,
+}
+
+impl Param for FeerateStyle {
+    const TYPE: &'static str = "string";
+
+    fn parse(token: Token<'_>) -> Result<Self, BadParam> {
+        match token.text() {
+            "perkb" => Ok(FeerateStyle::PerKb),
+            "perkw" => Ok(FeerateStyle::PerKw),
+            _ => {
+                let raw = token.raw();
+                let text = format!("should be 'perkw' or 'perkb', not '{raw}'");
+                Err(BadParam::quoted(text, token))
+            }
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "enum": ["perkb", "perkw"] })
     }
 }
 

@@ -143,6 +143,52 @@ fn values() {
             r#"["NODE","1001msat"]"#,
             "amount: should be a satoshi amount: TAIL",
         ),
+        ("fundchannel", r#"["NODE",1,"7blocks"]"#, "ok"),
+        ("close", r#"["103x1x0",60,"address","50%"]"#, "ok"),
+        (
+            "close",
+            r#"["NODE",null,null,null,null,true,["slow","2000perkb"]]"#,
+            "ok",
+        ),
+        (
+            "close",
+            r#"["02"]"#,
+            "id: should be a channel ID or short channel ID: TAIL",
+        ),
+        ("disconnect", r#"["02"]"#, "id: invalid peer id: TAIL"),
+        ("setchannel", r#"["all","1sat",5]"#, "ok"),
+        (
+            "setchannel",
+            r#"["some"]"#,
+            "id: should be a channel ID or short channel ID: TAIL",
+        ),
+        (
+            "feerates",
+            r#"["perbyte"]"#,
+            "'style' should be 'perkw' or 'perkb', not '\"perbyte\"'",
+        ),
+        ("withdraw", r#"["address","all","253perkw",0]"#, "ok"),
+        (
+            "withdraw",
+            r#"["address",1,"4294967296perkw"]"#,
+            "'feerate' should be an integer with optional perkw/perkb, not '4294967296'",
+        ),
+        (
+            "withdraw",
+            r#"["address",1,[1]]"#,
+            "'feerate' should be an integer with optional perkw/perkb, not '[1]'",
+        ),
+        (
+            "withdraw",
+            r#"["address",1,null,null,["1:1"]]"#,
+            "Could not decode outpoint \"\"1:1\"\", expected format: txid:output",
+        ),
+        ("listforwards", r#"["settled","1x2x3"]"#, "ok"),
+        (
+            "listforwards",
+            r#"["done"]"#,
+            "status: Unrecognized status: TAIL",
+        ),
         ("invoice", r#"["any","l","d"]"#, "ok"),
         (
             "invoice",

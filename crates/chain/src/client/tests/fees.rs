@@ -43,8 +43,19 @@ pub(super) async fn fee_rates_are_the_chains_or_fallbacks_and_stay_when_it_is_go
         assert_eq!(fees.on_chain_payment_sat_per_kw(), expected);
     };
     assert_rates(None);
+    assert_eq!(fees.estimates(), []);
+    assert_eq!(fees.within_blocks_sat_per_kw(6), 5_000, "fallback");
     client.refresh_fees().await.unwrap();
     assert_rates(B::ESTIMATE);
+    let estimates = fees.estimates();
+    let blocks: Vec<u32> = estimates.iter().map(|estimate| estimate.blocks).collect();
+    let known: &[u32] = B::ESTIMATE.map_or(&[], |_| &[2, 6, 12, 144, 1_008]);
+    assert_eq!(blocks, known);
+    for within in [0, 1, 2, 100, 10_000] {
+        let expected = B::ESTIMATE.unwrap_or(5_000);
+        assert_eq!(fees.within_blocks_sat_per_kw(within), expected);
+    }
+    assert_eq!(fees.floor_sat_per_kw(), 253);
     chain.stop().await;
     assert!(client.refresh_fees().await.is_err());
     assert_rates(B::ESTIMATE);

@@ -6,71 +6,16 @@
     clippy::panic
 )]
 
-use sendpay_rpc::frame::{Decoder, Frame, Request};
-use sendpay_rpc::method::{check::Check, help::Help, unknown};
-use sendpay_rpc::param::{Mode, ParamSet};
-use sendpay_rpc::{RpcError, reply};
-use serde_json::{Value, json};
-use std::io::{Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+mod forms;
+mod manual;
+mod server;
+mod told;
 
-fn cli(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sendpay-cli"));
-    command.arg("--dir").arg(dir).stdin(Stdio::null());
-    command
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
-}
-
-/// Serves the methods that need no node on the socket of a directory, with the contract's own
-/// framing and answers. The thread ends with the test's process.
-fn serve(dir: &Path) {
-    let network = dir.join("regtest");
-    std::fs::create_dir_all(&network).unwrap();
-    let listener = UnixListener::bind(network.join("lightning-rpc")).unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            serve_one(stream.unwrap());
-        }
-    });
-}
-
-fn serve_one(mut stream: UnixStream) {
-    let mut decoder = Decoder::new();
-    let mut bytes = [0; 4096];
-    while let Ok(read @ 1..) = stream.read(&mut bytes) {
-        decoder.push(&bytes[..read]);
-        while let Some(frame) = decoder.next_frame() {
-            let bytes = match frame {
-                Frame::Request(request) => match answer(&request) {
-                    Ok(result) => reply::result(&request.id, &result).unwrap(),
-                    Err(error) => reply::error(&request.id, &error),
-                },
-                Frame::Refused(refusal) => reply::error(&refusal.id, &refusal.error),
-            };
-            // A client that has seen enough goes away.
-            if stream.write_all(&bytes).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-fn answer(request: &Request) -> Result<Value, RpcError> {
-    match request.method.as_str() {
-        "help" => Ok(json!(
-            Help::from_raw(&request.params, Mode::Normal)?.answer()?
-        )),
-        "check" => Ok(json!(Check::answer(&request.params)?)),
-        // A list of ten million bytes, for a pipe.
-        "echo" => Ok(json!({"params": request.params, "long": vec!["x".repeat(1000); 10_000]})),
-        method => Err(unknown(method)),
-    }
-}
+use crate::server::{cli, serve, text};
+use serde_json::Value;
+use std::io::Read;
+use std::os::unix::net::UnixListener;
+use std::process::{Output, Stdio};
 
 #[test]
 fn without_a_daemon_it_says_where_it_looked_and_exits_with_2() {
@@ -105,11 +50,15 @@ fn a_daemon_that_hangs_up_is_no_connection() {
 fn a_wrong_command_line_shows_the_usage_and_exits_with_3() {
     let dir = tempfile::tempdir().unwrap();
     for arguments in [
-        &[][..],
-        &["--nosuch", "getinfo"],
+        &["--nosuch", "getinfo"][..],
         &["-k", "-o", "getinfo"],
         &["-J", "-R", "getinfo"],
+        &["-H", "-F", "getinfo"],
+        &["-J", "--format", "csv", "getinfo"],
+        &["-N", "loud", "getinfo"],
+        &["--notifications", "", "getinfo"],
         &["--network"],
+        &["-l"],
     ] {
         let output = cli(dir.path()).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{arguments:?}");
@@ -124,6 +73,8 @@ fn a_wrong_command_line_shows_the_usage_and_exits_with_3() {
         &["-k", "sendpay", "[]"][..],
         &["sendpay", "a=b", "c"],
         &["sendpay", "[1],[2]"],
+        &["-l", "{", "getinfo"],
+        &["--filter", "{} {}", "getinfo"],
     ] {
         let output = cli(dir.path()).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{arguments:?}");

@@ -1,0 +1,145 @@
+//! Channels that are closed: with the other end, without it, and where the money goes.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Node, Pair, wait_for};
+
+/// Confirmed coins of a wallet, in msat.
+fn funds_msat(node: &Node) -> u64 {
+    let funds = node.call("listfunds", json!({}));
+    let outputs = funds["outputs"].as_array().unwrap().iter();
+    outputs
+        .filter(|output| output["status"] == "confirmed")
+        .map(|output| output["amount_msat"].as_u64().unwrap())
+        .sum()
+}
+
+/// The coin of a wallet that a transaction made.
+fn coin_of(node: &Node, txid: &Value) -> Option<Value> {
+    let funds = node.call("listfunds", json!({}));
+    let mut outputs = funds["outputs"].as_array().unwrap().iter();
+    outputs.find(|output| output["txid"] == *txid).cloned()
+}
+
+fn channels(node: &Node) -> Vec<Value> {
+    let listed = node.call("listpeerchannels", json!({}));
+    listed["channels"].as_array().unwrap().clone()
+}
+
+impl Pair {
+    /// Lets bob have something.
+    fn pay_bob(&self, amount_msat: u64) {
+        let invoice = self.bob.invoice("paid", amount_msat);
+        self.sendpay(&invoice, amount_msat);
+        let hash = &invoice["payment_hash"];
+        let waited = self
+            .alice
+            .call("waitsendpay", json!({"payment_hash": hash}));
+        assert_eq!(waited["status"], "complete");
+        wait_for("a channel at rest", || {
+            let at_rest = |node: &Node| channels(node)[0]["htlcs"] == json!([]);
+            (at_rest(&self.alice) && at_rest(&self.bob)).then_some(())
+        });
+    }
+
+    fn mine(&self, blocks: u32) {
+        self.chain.mine(blocks);
+        self.alice.wait_for_height(self.chain.height());
+    }
+}
+
+fn mutual(closed: &Value) -> &Value {
+    assert_eq!(closed["type"], "mutual");
+    assert_eq!(closed["txs"].as_array().unwrap().len(), 1);
+    assert_eq!(closed["txids"].as_array().unwrap().len(), 1);
+    assert_eq!(closed["tx"], closed["txs"][0]);
+    assert_eq!(closed["txid"], closed["txids"][0]);
+    &closed["txid"]
+}
+
+#[test]
+fn a_mutual_close_is_in_the_next_block_and_pays_both_wallets() {
+    let pair = Pair::start();
+    pair.pay_bob(400_000_000);
+    let before = funds_msat(&pair.alice);
+    let closed = pair.alice.call("close", json!([pair.channel]));
+    let txid = mutual(&closed);
+    // Into the wallet directly: no other transaction has to take it there.
+    pair.mine(1);
+    let coin = coin_of(&pair.alice, txid).expect("alice's share");
+    assert_eq!(coin["status"], "confirmed");
+    let share = coin["amount_msat"].as_u64().unwrap();
+    assert!((9_590_000_000..9_600_000_000).contains(&share), "{share}");
+    assert_eq!(funds_msat(&pair.alice), before + share);
+    assert_eq!(channels(&pair.alice), Vec::<Value>::new());
+    // Bob did not ask for it: LDK's address, and from there to his wallet when it is deep enough.
+    wait_for("bob's share", || {
+        pair.mine(1);
+        let share = funds_msat(&pair.bob);
+        (share > 0).then(|| assert!((390_000_000..=400_000_000).contains(&share), "{share}"))
+    });
+    assert_eq!(channels(&pair.bob), Vec::<Value>::new());
+}
+
+#[test]
+fn a_mutual_close_pays_the_destination_that_was_named() {
+    let pair = Pair::start();
+    let address = pair.bob.call("newaddr", json!(["bech32"]))["bech32"].clone();
+    let before = funds_msat(&pair.alice);
+    let channel_id = channels(&pair.alice)[0]["channel_id"].clone();
+    let params =
+        json!({"id": channel_id, "destination": address, "feerange": ["1000perkb", "urgent"]});
+    let closed = pair.alice.call("close", params);
+    let txid = mutual(&closed);
+    pair.mine(1);
+    pair.bob.wait_for_height(pair.chain.height());
+    let coin = coin_of(&pair.bob, txid).expect("what alice had");
+    assert_eq!(coin["address"], address);
+    // Nothing is left for alice to sweep, and nothing fails for that.
+    pair.mine(10);
+    assert_eq!(funds_msat(&pair.alice), before);
+    let log = pair.alice.log();
+    assert!(!log.contains("Error spending outputs"), "{log}");
+}
+
+#[test]
+fn a_close_without_the_other_end_comes_after_the_timeout_and_pays_the_wallet_in_the_end() {
+    let mut pair = Pair::start();
+    pair.pay_bob(1_000_000);
+    pair.bob.kill();
+    let before = funds_msat(&pair.alice);
+    let closed = pair
+        .alice
+        .call("close", json!({"id": pair.bob.id, "unilateraltimeout": 1}));
+    assert_eq!(closed["type"], "unilateral");
+    assert_eq!(closed["txids"].as_array().unwrap().len(), 1);
+    assert_eq!(channels(&pair.alice), Vec::<Value>::new());
+    pair.mine(1);
+    assert_eq!(
+        coin_of(&pair.alice, &closed["txids"][0]),
+        None,
+        "not yet ours alone"
+    );
+    // 144 blocks for bob to object, and the sweep.
+    wait_for("alice's share", || {
+        pair.mine(12);
+        (funds_msat(&pair.alice) > before).then_some(())
+    });
+    let share = funds_msat(&pair.alice) - before;
+    assert!((9_980_000_000..9_999_000_000).contains(&share), "{share}");
+}
+
+#[test]
+fn a_close_waits_for_a_peer_that_is_away_and_two_requests_see_the_same_end() {
+    let mut pair = Pair::start();
+    pair.bob.kill();
+    wait_for("bob to be away", || {
+        (channels(&pair.alice)[0]["peer_connected"] == false).then_some(())
+    });
+    let params = json!({"id": pair.channel, "unilateraltimeout": 0});
+    let first = pair.alice.call_later("close", params.clone());
+    let second = pair.alice.call_later("close", params);
+    pair.bob.resume();
+    let first = first.join().unwrap().unwrap();
+    assert_eq!(mutual(&first), mutual(&second.join().unwrap().unwrap()));
+}

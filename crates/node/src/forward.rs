@@ -1,0 +1,193 @@
+//! HTLCs of others: what LDK tells of those that went through this node, or did not, becomes a record
+//! of the ledger.
+//!
+//! LDK tells when one is resolved, with the ids of its channels. Of one that failed it does not say
+//! which HTLC it was; but it is still in its channel while the event is handled, as LDK takes it out
+//! only after the manager that has forgotten the event is durable. So where it is the only one
+//! there, it is known.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use lightning::events::{
+    HTLCHandlingFailureReason, HTLCHandlingFailureType, InboundHTLCLocator, OutboundHTLCLocator,
+};
+use lightning::ln::channel_state::InboundHTLCStateDetails;
+use lightning::ln::onion_utils::LocalHTLCFailureReason;
+use lightning::ln::types::ChannelId;
+use sendpay_ledger::{ForwardStatus, Msat, NewForward};
+
+use crate::Inner;
+use crate::clock::unix_millis;
+
+/// The short_channel_ids of channels that were seen, so that they are known when a channel is closed.
+#[derive(Default)]
+pub(crate) struct Scids(Mutex<HashMap<ChannelId, u64>>);
+
+impl Scids {
+    fn find(&self, inner: &Inner, channel_id: &ChannelId) -> Option<u64> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains_key(channel_id) {
+            let channels = inner.manager.list_channels().into_iter();
+            known.extend(
+                channels
+                    .filter_map(|channel| Some((channel.channel_id, channel.short_channel_id?))),
+            );
+        }
+        known.get(channel_id).copied()
+    }
+}
+
+/// The next node took it, and we take ours.
+pub(crate) fn settled(
+    inner: &Inner,
+    previous: &[InboundHTLCLocator],
+    next: &[OutboundHTLCLocator],
+    fee_msat: Option<u64>,
+    out_msat: u64,
+) {
+    let [previous] = previous else {
+        // Trampoline forwards of several parts, which this node does not offer.
+        tracing::warn!(
+            parts = previous.len(),
+            "a forward of several parts was not recorded"
+        );
+        return;
+    };
+    let out_channel = next
+        .first()
+        .and_then(|next| inner.scids.find(inner, &next.channel_id));
+    record(
+        inner,
+        NewForward {
+            in_channel: inner.scids.find(inner, &previous.channel_id),
+            in_htlc_id: previous.htlc_id,
+            in_msat: previous.amount_msat.and_then(Msat::new),
+            out_channel,
+            out_msat: Msat::new(out_msat),
+            fee_msat: fee_msat.and_then(Msat::new),
+            status: ForwardStatus::Settled,
+            failcode: None,
+            resolved_at_ms: unix_millis(),
+        },
+    );
+}
+
+/// It was not forwarded, or failed after us.
+pub(crate) fn failed(
+    inner: &Inner,
+    previous: &[ChannelId],
+    failure: &HTLCHandlingFailureType,
+    reason: Option<&HTLCHandlingFailureReason>,
+) {
+    use HTLCHandlingFailureType as F;
+    let out_channel = match failure {
+        F::Forward { channel_id, .. } => inner.scids.find(inner, channel_id),
+        F::InvalidForward {
+            requested_forward_scid: scid,
+        }
+        | F::UnknownNextHop {
+            requested_forward_scid: scid,
+        } => Some(*scid),
+        F::InvalidOnion | F::TrampolineForward {} => None,
+        // Of a payment to us.
+        F::Receive { .. } => return,
+    };
+    let (status, failcode) = match reason {
+        Some(HTLCHandlingFailureReason::Downstream) => (ForwardStatus::Failed, None),
+        Some(HTLCHandlingFailureReason::Local { reason }) => {
+            (ForwardStatus::LocalFailed, Some(failcode(reason)))
+        }
+        None => (ForwardStatus::LocalFailed, None),
+    };
+    for channel_id in previous {
+        let htlc = failing(inner, channel_id);
+        record(
+            inner,
+            NewForward {
+                in_channel: inner.scids.find(inner, channel_id),
+                in_htlc_id: htlc.map(|(id, _)| id),
+                in_msat: htlc.and_then(|(_, msat)| Msat::new(msat)),
+                out_channel,
+                out_msat: None,
+                fee_msat: None,
+                status,
+                failcode,
+                resolved_at_ms: unix_millis(),
+            },
+        );
+    }
+}
+
+fn record(inner: &Inner, forward: NewForward) {
+    // Not awaited: the manager that forgets the event is written later in the same order.
+    drop(inner.ledger.record_forward(forward));
+}
+
+/// Number and amount of the HTLC that fails back into this channel: the only one that is there, or
+/// the only one that is on its way out.
+fn failing(inner: &Inner, channel_id: &ChannelId) -> Option<(u64, u64)> {
+    let mut channels = inner.manager.list_channels().into_iter();
+    let channel = channels.find(|channel| channel.channel_id == *channel_id)?;
+    let htlcs = channel.pending_inbound_htlcs;
+    let leaving = Some(InboundHTLCStateDetails::AwaitingRemoteRevokeToRemoveFail);
+    let mut out: Vec<_> = htlcs.iter().filter(|htlc| htlc.state == leaving).collect();
+    if out.is_empty() {
+        out = htlcs.iter().collect();
+    }
+    match out[..] {
+        [htlc] => Some((htlc.htlc_id, htlc.amount_msat)),
+        _ => None,
+    }
+}
+
+/// BOLT 4's flags.
+const BADONION: u16 = 0x8000;
+const PERM: u16 = 0x4000;
+const NODE: u16 = 0x2000;
+const UPDATE: u16 = 0x1000;
+
+/// BOLT 4's code for a reason of LDK's, which LDK itself sends and does not tell.
+fn failcode(reason: &LocalHTLCFailureReason) -> u16 {
+    use LocalHTLCFailureReason as R;
+    match reason {
+        R::TemporaryNodeFailure | R::ForwardExpiryBuffer => NODE | 2,
+        R::PermanentNodeFailure => PERM | NODE | 2,
+        R::RequiredNodeFeature | R::PaymentSecretRequired => PERM | NODE | 3,
+        R::InvalidOnionVersion => BADONION | PERM | 4,
+        R::InvalidOnionHMAC => BADONION | PERM | 5,
+        R::InvalidOnionKey => BADONION | PERM | 6,
+        R::TemporaryChannelFailure
+        | R::DustLimitHolder
+        | R::DustLimitCounterparty
+        | R::FeeSpikeBuffer
+        | R::ChannelNotReady
+        | R::ZeroAmount
+        | R::HTLCMinimum
+        | R::HTLCMaximum
+        | R::PeerOffline
+        | R::ChannelBalanceOverdrawn => UPDATE | 7,
+        R::PermanentChannelFailure | R::ChannelClosed | R::OnChainTimeout => PERM | 8,
+        R::RequiredChannelFeature => PERM | 9,
+        R::UnknownNextPeer
+        | R::PrivateChannelForward
+        | R::RealSCIDForward
+        | R::InvalidTrampolineForward => PERM | 10,
+        R::AmountBelowMinimum => UPDATE | 11,
+        R::FeeInsufficient => UPDATE | 12,
+        R::IncorrectCLTVExpiry => UPDATE | 13,
+        R::CLTVExpiryTooSoon | R::OutgoingCLTVTooSoon => UPDATE | 14,
+        R::IncorrectPaymentDetails | R::PaymentClaimBuffer | R::InvalidKeysendPreimage => PERM | 15,
+        R::FinalIncorrectCLTVExpiry => 18,
+        R::FinalIncorrectHTLCAmount => 19,
+        R::ChannelDisabled => UPDATE | 20,
+        R::CLTVExpiryTooFar => 21,
+        R::InvalidOnionPayload | R::InvalidTrampolinePayload => PERM | 22,
+        R::MPPTimeout => 23,
+        R::InvalidOnionBlinding => BADONION | PERM | 24,
+        R::TemporaryTrampolineFailure => NODE | 25,
+        R::TrampolineFeeOrExpiryInsufficient => NODE | 26,
+        R::UnknownNextTrampoline => PERM | 27,
+        R::UnknownFailureCode { code } => *code,
+    }
+}

@@ -1,0 +1,137 @@
+//! Payments on the chain from the wallet.
+//!
+//! A withdrawal is kept under its txid before it is broadcast, so that it is sent again after a
+//! crash; what the start does with it is in `channel.rs`'s review, which has to tell withdrawals
+//! from openings. Choosing and signing is the wallet's.
+
+use std::sync::Arc;
+
+use bitcoin::consensus::encode::serialize;
+use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, Txid};
+use sendpay_chain::client::{BroadcastError, CallError};
+use thiserror::Error;
+
+use crate::Inner;
+use crate::wallet::{FundError, Spend};
+
+const PRIMARY: &str = "sendpay";
+const SECONDARY: &str = "withdrawals";
+
+/// What to send, and where.
+#[derive(Clone, Debug)]
+pub struct Withdrawal {
+    /// To this script.
+    pub script: ScriptBuf,
+    /// How much, in satoshi; None sends everything, less the fee.
+    pub amount: Option<Amount>,
+    /// At this rate.
+    pub feerate: FeeRate,
+    /// Confirmations that a spent output needs, where they are not named.
+    pub confirmations_min: u32,
+    /// The outputs to spend: all of these and no others.
+    pub outputs: Option<Vec<OutPoint>>,
+}
+
+/// What was sent.
+#[derive(Clone, Debug)]
+pub struct Withdrawn {
+    /// The signed transaction.
+    pub transaction: Transaction,
+    /// The same without signatures.
+    pub unsigned: Psbt,
+}
+
+/// Why nothing was sent, or not yet.
+#[derive(Debug, Error)]
+pub enum WithdrawError {
+    /// The wallet cannot pay it.
+    #[error(transparent)]
+    Fund(#[from] FundError),
+    /// It could not be kept; nothing was sent.
+    #[error("the withdrawal could not be stored: {0}")]
+    Store(String),
+    /// The chain refused the transaction; nothing was sent.
+    #[error("the transaction was not sent: {0}")]
+    Refused(BroadcastError),
+    /// The chain did not answer.
+    #[error(
+        "the chain backend did not answer: {txid} may have been sent, and is sent again as soon as it \
+         does; do not withdraw again"
+    )]
+    Unanswered {
+        /// The transaction.
+        txid: Txid,
+        /// What happened.
+        #[source]
+        cause: CallError,
+    },
+}
+
+/// Sends, and returns when the transaction is in the mempool.
+pub(crate) async fn withdraw(
+    inner: &Arc<Inner>,
+    wanted: Withdrawal,
+) -> Result<Withdrawn, WithdrawError> {
+    let spend = Spend {
+        confirmations_min: Some(wanted.confirmations_min),
+        outputs: wanted.outputs,
+        ..Spend::new(wanted.script, wanted.amount, wanted.feerate)
+    };
+    let signed = inner.wallet.pay(spend).await?;
+    let transaction = signed.transaction;
+    let txid = transaction.compute_txid();
+    let kept = keep(inner, &transaction).await;
+    if let Err(cause) = kept {
+        inner.wallet.forget(txid);
+        return Err(WithdrawError::Store(cause));
+    }
+    match inner.chain.broadcast(&transaction).await {
+        Ok(()) => Ok(Withdrawn {
+            transaction,
+            unsigned: signed.unsigned,
+        }),
+        Err(cause @ BroadcastError::Refused { .. }) => {
+            // In this order: forgotten while it is kept, it would be sent at the next start.
+            drop(inner.store.kv_remove(PRIMARY, SECONDARY, &txid.to_string()));
+            inner.wallet.forget(txid);
+            Err(WithdrawError::Refused(cause))
+        }
+        Err(BroadcastError::Unavailable(cause)) => {
+            inner.broadcaster.enqueue(vec![transaction]);
+            Err(WithdrawError::Unanswered { txid, cause })
+        }
+    }
+}
+
+async fn keep(inner: &Inner, transaction: &Transaction) -> Result<(), String> {
+    let key = transaction.compute_txid().to_string();
+    let body = serialize(transaction);
+    let written = inner.store.kv_write(PRIMARY, SECONDARY, &key, body).await;
+    let written = written.map_err(|cause| cause.to_string())?;
+    written.map_err(|cause| cause.to_string())
+}
+
+/// The withdrawals that are kept, by txid. Those that are in a block deep enough are forgotten.
+pub(crate) fn review(inner: &Inner) -> Vec<Txid> {
+    let kept = match inner.store.kv_list(PRIMARY, SECONDARY) {
+        Ok(kept) => kept,
+        Err(cause) => {
+            // As if all were kept: nothing is freed that may have been sent.
+            tracing::error!(%cause, "the withdrawals could not be read");
+            let unconfirmed = inner.wallet.unconfirmed();
+            return unconfirmed.iter().map(Transaction::compute_txid).collect();
+        }
+    };
+    let mut withdrawals = Vec::new();
+    for key in kept {
+        let Ok(txid) = key.parse::<Txid>() else {
+            continue;
+        };
+        if inner.wallet.is_deep(txid) {
+            drop(inner.store.kv_remove(PRIMARY, SECONDARY, &key));
+        } else {
+            withdrawals.push(txid);
+        }
+    }
+    withdrawals
+}
