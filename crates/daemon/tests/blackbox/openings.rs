@@ -23,6 +23,9 @@ fn funding_that_was_not_sent_before_a_crash_is_sent_after_it(backend: Backend) {
     alice.kill();
     chain.resume(dir.path());
     alice.resume();
+    wait_for("the funding in the mempool", || {
+        (chain.ask("getrawmempool", &[]) != json!([])).then_some(())
+    });
     chain.mine(1);
     let channel = &listed["channels"][0]["channel_id"];
     wait_for("a usable channel", || alice.usable_channel(channel));
