@@ -54,7 +54,7 @@ def test_terms_are_set_and_the_network_is_listed(pair):
 
     [channel] = wait_for("the new terms", known)
     assert channel["short_channel_id"] == scid
-    assert len(rpc.listchannels(scid)["channels"]) == 2
+    wait_for("both directions", lambda: len(rpc.listchannels(scid)["channels"]) == 2)
     assert channel in rpc.listchannels(destination=pair.bob.id)["channels"]
     ids = {node["nodeid"] for node in rpc.listnodes()["nodes"]}
     assert ids == {pair.alice.id, pair.bob.id}

@@ -134,6 +134,39 @@ def test_wait_answers_at_once_for_what_was_and_later_for_what_comes(pair, refuse
     assert refused(rpc.wait, "forwards", "created", 0)["code"] == -32602
 
 
+def test_a_filter_leaves_what_it_names_of_results_and_nothing_of_errors(pair, refused):
+    rpc = pair.alice.rpc
+    invoice = pair.bob.rpc.invoice(50_000, "one", "first")
+    rpc.pay(invoice["bolt11"])
+    with rpc.reply_filter({"payments": [{"payment_hash": True, "status": True}]}):
+        assert rpc.listsendpays() == {
+            "payments": [{"payment_hash": invoice["payment_hash"], "status": "complete"}]
+        }
+        error = refused(rpc.listsendpays, payment_hash="x")
+        assert error["code"] == -32602
+        assert error["message"].startswith("payment_hash: should be")
+    currency = rpc.call("decode", {"string": invoice["bolt11"]}, filter={"currency": True})
+    assert currency == {"currency": "bcrt"}
+    warned = rpc.call("help", {}, filter={"help": {"command": True}})
+    assert warned == {"help": [], "warning_parameter_filter": ".help is an array"}
+
+
+def test_who_asks_for_notifications_is_told_of_each_part_of_a_pay(pair):
+    rpc = pair.alice.rpc
+    invoice = pair.bob.rpc.invoice(50_000, "one", "first")
+    told = []
+
+    def fn(message, progress, request, **kwargs):
+        told.append((message, request["method"]))
+
+    with rpc.notify(fn):
+        assert rpc.pay(invoice["bolt11"])["status"] == "complete"
+    [(sent, method), (complete, _)] = told
+    assert method == "pay"
+    assert "50000msat sent by" in sent
+    assert complete.endswith(": complete")
+
+
 def test_help_names_every_method_and_stop_ends_the_process(pair):
     commands = {row["command"].split()[0] for row in pair.alice.rpc.help()["help"]}
     assert {"getinfo", "sendpay", "waitsendpay", "listsendpays", "pay", "listpays"} <= commands

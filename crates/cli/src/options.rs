@@ -24,8 +24,20 @@ pub(crate) struct Options {
     dir: Option<PathBuf>,
 
     /// The Bitcoin network, which names the folder in DIR
-    #[arg(long, value_name = "NETWORK", default_value = "regtest")]
+    #[arg(long, value_name = "NETWORK", default_value = "regtest", group = "net")]
     network: String,
+
+    /// As `lightning-cli` has them: the same as --network
+    #[arg(long, hide = true, group = "net")]
+    mainnet: bool,
+    #[arg(long, hide = true, group = "net")]
+    testnet: bool,
+    #[arg(long, hide = true, group = "net")]
+    testnet4: bool,
+    #[arg(long, hide = true, group = "net")]
+    signet: bool,
+    #[arg(long, hide = true, group = "net")]
+    regtest: bool,
 
     /// The socket: a name in that folder, or a path
     #[arg(long, value_name = "FILE", default_value = "lightning-rpc")]
@@ -193,7 +205,19 @@ impl Options {
     /// Where the daemon is.
     pub(crate) fn socket(&self) -> PathBuf {
         // An absolute path replaces what it is joined to.
-        self.dir().join(&self.network).join(&self.rpc_file)
+        self.dir().join(self.network()).join(&self.rpc_file)
+    }
+
+    fn network(&self) -> &str {
+        let flags = [
+            (self.mainnet, "bitcoin"),
+            (self.testnet, "testnet"),
+            (self.testnet4, "testnet4"),
+            (self.signet, "signet"),
+            (self.regtest, "regtest"),
+        ];
+        let named = flags.iter().find(|(given, _)| *given);
+        named.map_or(&self.network, |(_, name)| name)
     }
 
     fn dir(&self) -> PathBuf {

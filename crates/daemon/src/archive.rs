@@ -213,7 +213,8 @@ mod tests {
                 delay: 42,
             }],
             cltv_expiry: None,
-            cap_total: false,
+            cap_msat: None,
+            request: None,
         };
         match kept.begin(new, 1).wait().unwrap().unwrap() {
             ledger::Begun::New(mut payment) => {

@@ -12,6 +12,8 @@ use sendpay_rpc::method::listpays::PaymentGroup;
 use sendpay_rpc::payment::{Failure, Payment, invoice_members};
 use sendpay_rpc::value::{Amounts, Hash32, Msat, NodeId, PaymentStatus, Scid, Secret};
 
+use crate::attempts;
+
 /// Milliseconds in a second: the ledger keeps the former, the contract shows the latter.
 const MILLIS: u64 = 1_000;
 
@@ -51,7 +53,7 @@ pub(crate) fn listed(payment: &ledger::Payment, amounts: Amounts) -> Payment<&st
 }
 
 /// Why a record failed.
-fn failure(failure: &ledger::Failure) -> Failure {
+pub(crate) fn failure(failure: &ledger::Failure) -> Failure {
     Failure {
         code: Some(failure.code),
         erring_index: failure.erring_index,
@@ -82,9 +84,10 @@ pub(crate) fn failure_text(failure: &ledger::Failure) -> String {
     }
 }
 
-/// A group as `listpays` shows it.
-pub(crate) fn group(group: &ledger::Group, amounts: Amounts) -> PaymentGroup<&str> {
+/// A group as `listpays` shows it at that height, without its parts.
+pub(crate) fn group(group: &ledger::Group, height: u32, amounts: Amounts) -> PaymentGroup<&str> {
     let (bolt11, bolt12) = invoice_members(group.bolt11.as_deref());
+    let (safe_to_retry, safe_to_retry_reason) = attempts::safe_to_retry(&group.standing);
     PaymentGroup {
         bolt11,
         bolt12,
@@ -103,6 +106,10 @@ pub(crate) fn group(group: &ledger::Group, amounts: Amounts) -> PaymentGroup<&st
         number_of_parts: Some(group.number_of_parts).filter(|parts| *parts > 1),
         created_index: group.created_index,
         updated_index: group.updated_index,
+        htlcs: attempts::htlcs(&group.standing, height, amounts),
+        safe_to_retry,
+        safe_to_retry_reason,
+        attempts: None,
     }
 }
 

@@ -7,13 +7,14 @@ use sendpay_ledger::{
 };
 use sendpay_node::{
     CancelHeldError, CloseError, ConnectError, FirstHopError, FundError, GetRouteError,
-    NewInvoiceError, OpenError, PayError, SendPayError, SettleHeldError, TermsError, WithdrawError,
+    NewInvoiceError, OpenError, PayError, SendPayError, SettleHeldError, TermsError, Tried, Why,
+    WithdrawError,
 };
 use sendpay_rpc::value::{Amounts, NodeId, Scid};
 use sendpay_rpc::{Code, RpcError};
 use serde_json::json;
 
-use crate::convert;
+use crate::{attempts, convert};
 
 /// BOLT 4's `unknown_next_peer`, which CLN gives for a first peer that is not there.
 const UNKNOWN_NEXT_PEER: u16 = 0x400a;
@@ -50,6 +51,7 @@ pub(crate) fn begin(cause: &BeginError) -> RpcError {
         | E::NonParallelInProgress
         | E::ImportedPending(_)
         | E::PartsInProgress { .. }
+        | E::KeyTaken { .. }
         | E::WouldExceedTotal { .. } => Code::PayInProgress,
         E::AlreadySucceededAmount { .. }
         | E::AlreadySucceededTo(_)
@@ -58,9 +60,11 @@ pub(crate) fn begin(cause: &BeginError) -> RpcError {
         | E::PendingTo(_)
         | E::GroupPartFailed { .. }
         | E::LatePreimage(_) => Code::PayRhashAlreadyUsed,
-        E::TotalChanged { .. } | E::GroupidTooLarge(_) | E::PartidTooLarge(_) | E::Route(_) => {
-            Code::InvalidParams
-        }
+        E::TotalChanged { .. }
+        | E::OtherRequest
+        | E::GroupidTooLarge(_)
+        | E::PartidTooLarge(_)
+        | E::Route(_) => Code::InvalidParams,
         E::Store(_) | E::Damaged(_) => return internal(cause),
     };
     RpcError::new(code, cause.to_string())
@@ -133,28 +137,57 @@ fn first_hop(cause: &FirstHopError, us: NodeId) -> RpcError {
     }
 }
 
-pub(crate) fn pay(cause: &PayError, amounts: Amounts) -> RpcError {
+/// Whose codes an error of a payment has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PayWords {
+    /// `pay`.
+    Pay,
+    /// `xpay`, which has no code of its own for tries that ended.
+    XPay,
+}
+
+pub(crate) fn pay(cause: &PayError, words: PayWords, height: u32, amounts: Amounts) -> RpcError {
     use PayError as E;
-    let with_attempts = |code: Code, parts: &[Payment]| {
-        let attempts: Vec<_> = parts
-            .iter()
-            .map(|part| convert::payment(part, amounts))
-            .collect();
-        RpcError::new(code, cause.to_string()).with_data(&json!({"attempts": attempts}))
-    };
-    match cause {
-        E::Bolt11(_) | E::AmountNamed(_) | E::AmountMissing | E::Description => {
-            RpcError::invalid_params(cause.to_string())
+    let code = match cause {
+        E::Bolt11(_)
+        | E::AmountNamed(_)
+        | E::AmountMissing
+        | E::PartialAmount(_)
+        | E::PartialToOurselves
+        | E::Description
+        | E::OtherRequest => Code::InvalidParams,
+        E::Expired(_) => Code::PayInvoiceExpired,
+        E::OtherAmount { .. } => Code::PayRhashAlreadyUsed,
+        E::Repeat(cause) => return begin(cause),
+        E::Tried(tried) => {
+            let data = attempts::tried(tried, height, amounts);
+            return RpcError::new(tried_code(tried, words), cause.to_string()).with_data(&data);
         }
-        E::Expired(_) => RpcError::new(Code::PayInvoiceExpired, cause.to_string()),
-        E::OtherAmount { .. } => RpcError::new(Code::PayRhashAlreadyUsed, cause.to_string()),
-        E::Repeat(cause) => begin(cause),
-        E::NoRoute(_) => RpcError::new(Code::PayRouteNotFound, cause.to_string()),
-        E::TooExpensive { .. } => RpcError::new(Code::PayRouteTooExpensive, cause.to_string()),
-        E::Refused(parts) => with_attempts(Code::PayDestinationPermFail, parts),
-        E::Stopped(parts) => with_attempts(Code::PayStoppedRetrying, parts),
-        E::InProgress(parts) => with_attempts(Code::PayInProgress, parts),
-        E::Internal(_) => internal(cause),
+        E::Closed(cause) => return closed(*cause),
+        E::Internal(_) => return internal(cause),
+    };
+    RpcError::new(code, cause.to_string())
+}
+
+/// What may still complete is in progress, whatever ended the tries.
+fn tried_code(tried: &Tried, words: PayWords) -> Code {
+    if tried.pending().next().is_some() {
+        return Code::PayInProgress;
+    }
+    match &tried.why {
+        Why::Refused => Code::PayDestinationPermFail,
+        Why::NoRoute(_) if tried.attempts() == 0 => Code::PayRouteNotFound,
+        Why::TooExpensive { .. } if tried.attempts() == 0 => Code::PayRouteTooExpensive,
+        Why::Expired(_) => Code::PayInvoiceExpired,
+        Why::NoRoute(_)
+        | Why::TooExpensive { .. }
+        | Why::TimeOver
+        | Why::Cancelled
+        | Why::TriesMax(_)
+        | Why::Before => match words {
+            PayWords::Pay => Code::PayStoppedRetrying,
+            PayWords::XPay => Code::PayUnspecifiedError,
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 //! A library beside the binary so that tests can run its parts by themselves.
 
 mod archive;
+mod attempts;
 mod autoclean;
 mod changes;
 pub mod config;
@@ -16,6 +17,7 @@ pub mod log;
 mod method;
 pub mod old_state;
 mod pages;
+mod request_key;
 pub mod run;
 pub mod server;
 mod tries;

@@ -3,6 +3,7 @@
 //! A handler turns parameters into a call of the node or the ledger and its outcome into a result;
 //! it decides nothing else. To add one: its file, and a line in `dispatch`.
 
+mod cancelpay;
 mod close;
 mod connect;
 mod countsendpays;
@@ -30,6 +31,7 @@ mod listsendpays;
 mod newaddr;
 mod onchain;
 mod pay;
+mod paystatus;
 mod selection;
 mod sendpay;
 mod setchannel;
@@ -37,6 +39,7 @@ mod settleimported;
 mod wait;
 mod waitsendpay;
 mod withdraw;
+mod xpay;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -72,6 +75,7 @@ pub(crate) async fn dispatch(
     };
     let d = daemon;
     match request.method.as_str() {
+        "cancelpay" => answer(&request, reply, |p| cancelpay::run(d, p)).await,
         "check" => reply.outcome(Check::answer(&request.params)),
         "close" => outlast(&request, reply, |p| close::run(d, p)).await,
         "connect" => answer(&request, reply, |p| connect::run(d, p)).await,
@@ -113,6 +117,7 @@ pub(crate) async fn dispatch(
             answer(&request, reply, switch).await;
         }
         "pay" => tell(&request, reply, |p, n| pay::run(d, p, n)).await,
+        "paystatus" => stream(&request, reply, |p, r| paystatus::run(d, p, r)).await,
         "sendpay" => answer(&request, reply, |p| sendpay::run(d, p)).await,
         "setchannel" => answer(&request, reply, |p| setchannel::run(d, p)).await,
         "settleimported" => answer(&request, reply, |p| settleimported::run(d, p)).await,
@@ -128,6 +133,7 @@ pub(crate) async fn dispatch(
         "wait" => wait(&request, reply, |p| wait::run(d, p)).await,
         "waitsendpay" => wait(&request, reply, |p| waitsendpay::run(d, p)).await,
         "withdraw" => answer(&request, reply, |p| withdraw::run(d, p)).await,
+        "xpay" => tell(&request, reply, |p, n| xpay::run(d, p, n)).await,
         other => reply.error(&unknown(other)),
     }
 }

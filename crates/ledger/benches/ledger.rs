@@ -54,7 +54,8 @@ fn new_payment(number: u64) -> NewPayment {
         description: None,
         route: vec![hop(2), hop(3), hop(4)],
         cltv_expiry: Some(800_000),
-        cap_total: false,
+        cap_msat: None,
+        request: None,
     }
 }
 

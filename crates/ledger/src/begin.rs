@@ -7,6 +7,7 @@ use sendpay_store::Ticket;
 
 use crate::number::next_created;
 use crate::repeat::{Earlier, Verdict, judge};
+use crate::request::{begun_with_key, keep};
 use crate::row::{deleted_payment, live_payment, sql};
 use crate::text::{invoice_row, known_invoice_row, optional_node_row, optional_text_row};
 use crate::{BeginError, Ledger, NewPayment, Payment, ReadError, Status, Violation, route};
@@ -20,10 +21,14 @@ pub enum Begun {
     Pending(Payment),
     /// The same part was paid already: nothing was recorded, send nothing.
     Complete(Payment),
+    /// The part that was begun with the same key has failed: nothing was recorded, send nothing.
+    /// Only of a request with a key.
+    Failed(Payment),
 }
 
 impl Ledger {
     /// Applies the repeat rules and makes the pending record, in one commit (L1, L7).
+    /// A key that stands for an earlier request comes before the rules: its part is the answer.
     pub fn begin(&self, new: NewPayment, now_ms: u64) -> Ticket<Result<Begun, BeginError>> {
         let changed = Arc::clone(&self.payments_changed);
         self.store.enqueue_then(
@@ -40,9 +45,14 @@ impl Ledger {
     /// What [`Ledger::begin`] would say now; `None` for a new record. Writes nothing, promises
     /// nothing: another may begin it in between.
     pub fn peek(&self, new: &NewPayment) -> Result<Option<Begun>, BeginError> {
-        self.store.read(|connection| match judge(connection, new)? {
-            Verdict::New { .. } => Ok(None),
-            Verdict::Same(earlier) => begun_before(connection, &earlier).map(Some),
+        self.store.read(|connection| {
+            if let Some(begun) = begun_with_key(connection, new)? {
+                return Ok(Some(begun));
+            }
+            match judge(connection, new)? {
+                Verdict::New { .. } => Ok(None),
+                Verdict::Same(earlier) => begun_before(connection, &earlier).map(Some),
+            }
         })
     }
 }
@@ -50,7 +60,9 @@ impl Ledger {
 /// About how much memory a call with it holds.
 pub(crate) fn bytes(new: &NewPayment) -> usize {
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let key = new.request.as_ref().map_or(0, |request| request.key.len());
     size_of::<NewPayment>()
+        + key
         + size_of_val(new.route.as_slice())
         + text(&new.label)
         + text(&new.bolt11)
@@ -63,17 +75,30 @@ pub(crate) fn begin(
     new: NewPayment,
     now_ms: u64,
 ) -> Result<Begun, BeginError> {
-    match judge(connection, &new)? {
+    if let Some(begun) = begun_with_key(connection, &new)? {
+        return Ok(begun);
+    }
+    let request = new.request.clone();
+    let begun = match judge(connection, &new)? {
         Verdict::New { groupid, is_first } => {
             let bolt11 = match &new.bolt11 {
                 Some(bolt11) if is_first => Some(invoice_row(connection, bolt11)?),
                 Some(bolt11) => Some(known_invoice_row(connection, &new.payment_hash, bolt11)?),
                 None => None,
             };
-            insert(connection, new, bolt11, groupid, now_ms).map(Begun::New)
+            Begun::New(insert(connection, new, bolt11, groupid, now_ms)?)
         }
-        Verdict::Same(earlier) => begun_before(connection, &earlier),
+        Verdict::Same(earlier) => begun_before(connection, &earlier)?,
+    };
+    if let (
+        Some(request),
+        Begun::New(payment) | Begun::Pending(payment) | Begun::Complete(payment),
+    ) = (request, &begun)
+    {
+        let hash = payment.payment_hash;
+        keep(connection, &request, hash, payment.groupid, now_ms)?;
     }
+    Ok(begun)
 }
 
 fn begun_before(connection: &Connection, earlier: &Earlier) -> Result<Begun, BeginError> {

@@ -73,7 +73,8 @@ fn make(ledger: &Ledger, made: &Made) -> Option<(Payment, Made)> {
             description: None,
             route: Vec::new(),
             cltv_expiry: None,
-            cap_total: false,
+            cap_msat: None,
+            request: None,
         },
         at_ms,
     );

@@ -35,7 +35,8 @@ fn of_many_times(ledger: &Ledger) {
             description: None,
             route: Vec::new(),
             cltv_expiry: None,
-            cap_total: false,
+            cap_msat: None,
+            request: None,
         };
         ledger.begin(new, at_ms)
     };

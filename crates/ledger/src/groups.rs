@@ -9,9 +9,11 @@ use crate::listed::Texts;
 use crate::page::Step;
 use crate::position::{Phase, Position};
 use crate::row::TextOf;
+use crate::standing::standing;
 use crate::walk::{self, Kind, Limits, ROWS_LOOKED_AT_MAX};
 use crate::{
-    Cursor, Filter, Ledger, Msat, NodeId, PaymentHash, Preimage, ReadError, Status, Violation,
+    Cursor, Filter, Ledger, Msat, NodeId, PaymentHash, Preimage, ReadError, Standing, Status,
+    Violation,
 };
 
 /// One try at paying a hash: all its parts, summed up.
@@ -48,6 +50,8 @@ pub struct Group {
     pub destination: Option<NodeId>,
     /// Of the first part.
     pub label: Option<String>,
+    /// Whether its hash may be paid again, and what is out.
+    pub standing: Standing,
 }
 
 impl Ledger {
@@ -279,6 +283,7 @@ impl Sum {
                 description: None,
                 destination: row.get::<_, Option<_>>(from + 14)?.map(NodeId),
                 label: None,
+                standing: Standing::Free,
             },
             parts: 0,
             label: row.get(from + 8)?,
@@ -306,7 +311,7 @@ impl Sum {
     }
 }
 
-/// The groups, with their texts.
+/// The groups, with their texts and how it stands with them.
 fn with_texts(connection: &Connection, sums: Vec<Sum>) -> Result<Vec<Group>, rusqlite::Error> {
     let mut texts = Texts::default();
     let mut groups = Vec::with_capacity(sums.len());
@@ -321,7 +326,11 @@ fn with_texts(connection: &Connection, sums: Vec<Sum>) -> Result<Vec<Group>, rus
                 texts.want(row, place, of);
             }
         }
-        groups.push(sum.group);
+        let standing = standing(connection, &sum.group)?;
+        groups.push(Group {
+            standing,
+            ..sum.group
+        });
     }
     texts.read(connection, |place, of, body| {
         let Some(group) = groups.get_mut(place) else {

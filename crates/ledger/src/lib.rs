@@ -48,6 +48,7 @@ mod plan;
 mod position;
 mod read;
 mod repeat;
+mod request;
 mod retire;
 mod route;
 mod row;
@@ -55,6 +56,7 @@ mod schema;
 mod self_pay;
 mod settle;
 mod settle_imported;
+mod standing;
 mod text;
 mod walk;
 
@@ -81,9 +83,11 @@ pub use payment::{Failure, GROUPID_MAX, NewPayment, NotAStatus, Payment, Status,
 pub use position::Cursor;
 pub use read::{Counters, ReadError, Sum, Totals, Warning};
 pub use repeat::BeginError;
+pub use request::{IDEMPOTENCY_KEY_BYTES_MAX, KeepRequestError, KeptRequest, RequestKey};
 pub use retire::{Aged, AgedPage, RETIRED_A_COMMIT_MAX, RetireError};
 pub use route::{Hop, ROUTE_HOPS_MAX, RouteError};
 pub use self_pay::SelfPayError;
 pub use sendpay_store::{Closed, OpenError, Store, Ticket};
 pub use settle::{SettleError, Settled, SettledRecord};
 pub use settle_imported::{ImportedPending, SettleImportedError};
+pub use standing::{OutgoingPart, Standing};

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::route::{self, RouteError};
-use crate::{Hop, Msat, NodeId, PaymentHash, PaymentId, Preimage, payment_id};
+use crate::{Hop, Msat, NodeId, PaymentHash, PaymentId, Preimage, RequestKey, payment_id};
 
 /// Largest groupid and partid: 2^63-1, the largest integer of SQLite.
 pub const GROUPID_MAX: u64 = i64::MAX as u64;
@@ -111,9 +111,11 @@ pub struct NewPayment {
     pub route: Vec<Hop>,
     /// The height from which the first HTLC can be taken back.
     pub cltv_expiry: Option<u32>,
-    /// Refuse when what is pending and this part are together more than the total (the loop of
-    /// `pay` asks for it; CLN's `sendpay` allows it).
-    pub cap_total: bool,
+    /// Refuse when what is pending and this part are together more than this (the loop of `pay`
+    /// asks for it; CLN's `sendpay` allows it). The total, or less where others pay the rest.
+    pub cap_msat: Option<Msat>,
+    /// The key of the request, if it has one: asked for again, the first one is the answer.
+    pub request: Option<RequestKey>,
 }
 
 impl NewPayment {

@@ -161,6 +161,16 @@ impl Ledger {
         })
     }
 
+    /// The pending records of the hash, imported ones too, by `created_index`.
+    pub fn pending_of(&self, payment_hash: PaymentHash) -> Result<Vec<Payment>, ReadError> {
+        let statement = format!(
+            "SELECT {COLUMNS} FROM payment
+             WHERE payment_hash = ?1 AND status = 0 ORDER BY created_index"
+        );
+        self.store
+            .read(|connection| find_payments(connection, &statement, [payment_hash.as_bytes()]))
+    }
+
     /// What is kept of deleted complete records of the hash, by `created_index`: it stays paid.
     pub fn deleted_complete(&self, payment_hash: PaymentHash) -> Result<Vec<Payment>, ReadError> {
         let statement = format!(

@@ -79,15 +79,15 @@ pub enum BeginError {
         /// The total.
         of: Msat,
     },
-    /// What is pending and this part are together more than the total (200); only when asked to
-    /// check.
+    /// What is pending and this part are together more than they may be (200); only when asked
+    /// to check.
     #[error("Already have {have} of {of} payments in progress, {adding} more would exceed it")]
     WouldExceedTotal {
         /// What is pending.
         have: Msat,
         /// What this part would add.
         adding: Msat,
-        /// The total.
+        /// What they may be together.
         of: Msat,
     },
     /// A record of this hash was imported as pending: the node it comes from may still pay it
@@ -101,6 +101,17 @@ pub enum BeginError {
     /// paid, and is never sent again.
     #[error("Already succeeded: payment_hash={0} was claimed after its record had failed")]
     LatePreimage(PaymentHash),
+    /// The key of the request stands for another one (-32602).
+    #[error("idempotency_key: was given for another request before")]
+    OtherRequest,
+    /// The same request was asked for before, and pays another hash (200).
+    #[error("idempotency_key: the same request is payment_hash={payment_hash}, groupid={groupid}")]
+    KeyTaken {
+        /// What it pays.
+        payment_hash: PaymentHash,
+        /// The try that it began.
+        groupid: u64,
+    },
     /// A groupid above 2^63-1, or no larger one left to give (-32602).
     #[error("groupid {0} is too large: at most 9223372036854775807")]
     GroupidTooLarge(u64),
@@ -327,8 +338,8 @@ fn other_destination(new: &NewPayment, record: &Earlier) -> Option<NodeId> {
     (had != asked).then_some(had)
 }
 
-/// BOLT 4: no HTLC more once the set has reached its total. With `cap_total`: and none that
-/// would exceed it.
+/// BOLT 4: no HTLC more once the set has reached its total. With `cap_msat`: and none that would
+/// exceed that.
 fn check_total(new: &NewPayment, pending_msat: Msat) -> Result<(), BeginError> {
     let total = new.effective_total_msat();
     if total != Msat::ZERO && pending_msat >= total {
@@ -337,14 +348,17 @@ fn check_total(new: &NewPayment, pending_msat: Msat) -> Result<(), BeginError> {
             of: total,
         });
     }
+    let Some(cap) = new.cap_msat else {
+        return Ok(());
+    };
     let within = pending_msat
         .checked_add(new.amount_msat)
-        .is_some_and(|sum| sum <= total);
-    if new.cap_total && !within {
+        .is_some_and(|sum| sum <= cap);
+    if !within {
         return Err(BeginError::WouldExceedTotal {
             have: pending_msat,
             adding: new.amount_msat,
-            of: total,
+            of: cap,
         });
     }
     Ok(())

@@ -403,6 +403,7 @@ fn begun(answer: Result<Begun, BeginError>) -> Answer {
         Ok(Begun::New(payment)) => Answer::New(Record::from(&payment)),
         Ok(Begun::Pending(payment)) => Answer::Pending(Record::from(&payment)),
         Ok(Begun::Complete(payment)) => Answer::Complete(Record::from(&payment)),
+        Ok(Begun::Failed(_)) => unreachable!("only of a request with a key"),
         Err(error) => Answer::Refused(error.to_string()),
     }
 }

@@ -134,11 +134,16 @@ async fn paused(pause: Duration, stop: &mut watch::Receiver<bool>) -> bool {
 pub(crate) async fn write_scorer(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
     loop {
         let go_on = paused(SCORER_EVERY, &mut stop).await;
-        let bytes = inner
-            .scorer
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .encode();
+        let bytes = {
+            use lightning::routing::scoring::ScoreUpdate;
+            let mut scorer = inner
+                .scorer
+                .write()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            // What was learned long ago counts for less.
+            scorer.time_passed(since_epoch());
+            scorer.encode()
+        };
         let (primary, secondary) = (
             SCORER_PERSISTENCE_PRIMARY_NAMESPACE,
             SCORER_PERSISTENCE_SECONDARY_NAMESPACE,

@@ -77,7 +77,7 @@ pub use invoice::{
 };
 pub use keys::{SEED_FILE, SeedError};
 pub use network::{Announced, NetworkChannel, NetworkFilter, NetworkListing, NetworkNode};
-pub use pay::{PaidInvoice, Pay, PayError};
+pub use pay::{PaidInvoice, Pay, PayError, Tried, Unsent, Why};
 pub use payment::{FirstHopError, SendPay, SendPayError, StartCheckError};
 pub use peer::{ConnectError, Peer};
 pub use route::{
@@ -352,6 +352,11 @@ impl Node {
     /// Pays an invoice, or joins a payment of it that is under way.
     pub async fn pay(&self, pay: Pay) -> Result<PaidInvoice, PayError> {
         self.inner.pay(pay).await
+    }
+
+    /// Ends further tries of a payment that is under way; false when none of that hash is.
+    pub fn cancel_pay(&self, hash: &PaymentHash) -> bool {
+        self.inner.cancel_pay(hash)
     }
 
     /// Finds a route.

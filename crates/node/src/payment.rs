@@ -17,7 +17,7 @@ use lightning::types::payment::{
 };
 use sendpay_ledger::{
     BeginError, Begun, Closed, Failure, Hop, Msat, NewPayment, Payment, PaymentHash, PaymentId,
-    Preimage, SelfPayError,
+    Preimage, RequestKey, SelfPayError,
 };
 use thiserror::Error;
 
@@ -52,8 +52,10 @@ pub struct SendPay {
     pub bolt11: Option<String>,
     /// The invoice's description, where it has only a hash of it.
     pub description: Option<String>,
-    /// Refuse what would exceed the total (`pay`).
-    pub cap_total: bool,
+    /// Refuse what would make all pending parts together more than this (`pay`).
+    pub cap_msat: Option<Msat>,
+    /// The key of the request, if it has one.
+    pub request: Option<RequestKey>,
 }
 
 /// The first channel does not take it now; nothing was recorded.
@@ -180,7 +182,8 @@ impl Inner {
             description: send.description,
             route: Vec::new(),
             cltv_expiry: None,
-            cap_total: false,
+            cap_msat: None,
+            request: send.request,
         };
         self.store.room().await?;
         match self
@@ -188,6 +191,7 @@ impl Inner {
             .self_pay(new, send.payment_secret, unix_millis())
             .await?
         {
+            Ok(Begun::Failed(payment)) => Err(SendPayError::SelfRefused(Box::new(payment))),
             Ok(begun) => Ok(begun),
             Err(SelfPayError::Begin(cause)) => Err(cause.into()),
             Err(SelfPayError::Refused(payment)) => Err(SendPayError::SelfRefused(payment)),
@@ -346,7 +350,8 @@ fn new_payment(send: &SendPay, height: u32) -> Result<NewPayment, RouteError> {
         description: send.description.clone(),
         route: send.route.clone(),
         cltv_expiry: Some(cltv_expiry),
-        cap_total: send.cap_total,
+        cap_msat: send.cap_msat,
+        request: send.request.clone(),
     })
 }
 
@@ -386,6 +391,7 @@ fn refusal(cause: RetryableSendFailure) -> Option<String> {
     }
 }
 
-fn goes_by(channel: &ChannelDetails, scid: u64) -> bool {
+/// Whether a channel has this id, or is called by it.
+pub(crate) fn goes_by(channel: &ChannelDetails, scid: u64) -> bool {
     channel.short_channel_id == Some(scid) || channel.outbound_scid_alias == Some(scid)
 }

@@ -147,6 +147,8 @@ fn user_config(network: Network) -> UserConfig {
     config
         .channel_handshake_limits
         .force_announced_channel_preference = false;
+    // As other nodes do: who has only private channels could be paid by neighbours alone.
+    config.accept_forwards_to_priv_channels = true;
     // CLN's default fees: 1 satoshi and 10 millionths.
     config.channel_config.forwarding_fee_base_msat = 1_000;
     config.channel_config.forwarding_fee_proportional_millionths = 10;

@@ -94,6 +94,8 @@ codes! {
     PayUnreachable = 216, "PAY_UNREACHABLE";
     /// The request cannot be paid as it was made.
     PayUserError = 217, "PAY_USER_ERROR";
+    /// The payment was paid before.
+    PayAlreadyPaid = 219, "PAY_INJECTPAYMENTONION_ALREADY_PAID";
     /// An amount is over what one channel may hold.
     FundMaxExceeded = 300, "FUND_MAX_EXCEEDED";
     /// The wallet does not hold enough.

@@ -4,6 +4,7 @@
 //! What a method does is in the daemon, in a file of the same name. To add a method: its file
 //! here, a `mod` line and an entry in the list; then its file in the daemon.
 
+pub mod cancelpay;
 pub mod check;
 pub mod close;
 pub mod connect;
@@ -34,6 +35,7 @@ pub mod listsendpays;
 pub mod newaddr;
 pub mod notifications;
 pub mod pay;
+pub mod paystatus;
 pub mod sendpay;
 pub mod setchannel;
 pub mod settleimported;
@@ -41,6 +43,7 @@ pub mod stop;
 pub mod wait;
 pub mod waitsendpay;
 pub mod withdraw;
+pub mod xpay;
 
 use crate::error::{Code, RpcError};
 use crate::param::{Mode, ParamSet, ParamSpec, Params, Presence, doc_text};
@@ -166,6 +169,7 @@ pub struct Entry {
 /// Every method, `listsendpays` first, then by name.
 pub const METHODS: &[Entry] = &[
     Entry::of::<listsendpays::ListSendPays>(),
+    Entry::of::<cancelpay::CancelPay>(),
     Entry::of::<check::Check>(),
     Entry::of::<close::Close>(),
     Entry::of::<connect::Connect>(),
@@ -195,6 +199,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<newaddr::NewAddr>(),
     Entry::of::<notifications::Notifications>(),
     Entry::of::<pay::Pay>(),
+    Entry::of::<paystatus::PayStatus>(),
     Entry::of::<sendpay::SendPay>(),
     Entry::of::<setchannel::SetChannel>(),
     Entry::of::<settleimported::SettleImported>(),
@@ -202,6 +207,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<wait::Wait>(),
     Entry::of::<waitsendpay::WaitSendPay>(),
     Entry::of::<withdraw::Withdraw>(),
+    Entry::of::<xpay::XPay>(),
 ];
 
 /// The method with this name, or with this alias.

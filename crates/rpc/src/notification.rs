@@ -2,7 +2,8 @@
 //!
 //! Both kinds are CLN's: a `message` for people and a `progress`. They name the request that they
 //! are about by its id, and have no id of their own. They come before the reply, and between the
-//! replies of the connection.
+//! replies of the connection. The daemon sends messages only: pyln-client takes a `progress` for the
+//! reply. `sendpay-cli` shows both, whoever sends them.
 
 use std::fmt;
 use std::str::FromStr;

@@ -135,6 +135,49 @@ pub struct Failure {
     pub message: Option<String>,
 }
 
+/// One hop of the way that a part took or was to take.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RouteStep {
+    /// The node at the end of this hop.
+    pub id: NodeId,
+    /// The channel.
+    pub channel: Scid,
+    /// 0 if the channel is taken from the lesser to the greater node id, else 1.
+    pub direction: u8,
+    /// What the node at the end of this hop gets.
+    pub amount_msat: PaymentMsat,
+    /// How many blocks the HTLC to that node lasts, from when it was sent.
+    pub delay: u32,
+}
+
+/// One part of a payment with the way it took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Attempt {
+    /// The part.
+    #[serde(flatten)]
+    pub payment: Payment,
+    /// The way, from our channel on. Empty if it is not known, or if it was a payment to ourselves.
+    pub route: Vec<RouteStep>,
+}
+
+/// An HTLC that is out: what it binds may still be claimed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OutgoingHtlc {
+    /// The part of the payment that it is.
+    pub partid: u64,
+    /// Our channel that it went out by. Not there for a part of another node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_channel_id: Option<Scid>,
+    /// What it binds in that channel, fees included.
+    pub amount_sent_msat: PaymentMsat,
+    /// The block height from which we can take it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cltv_expiry: Option<u32>,
+    /// How many blocks are left until that height; 0 if it is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks_left: Option<u32>,
+}
+
 /// Puts an invoice string in the member it belongs to: `lni…` is bolt12, all else bolt11.
 #[must_use]
 pub fn invoice_members<Text: AsRef<str>>(invoice: Option<Text>) -> (Option<Text>, Option<Text>) {

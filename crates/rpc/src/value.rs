@@ -29,7 +29,10 @@ pub use integer::{FailureCode, NUMBER63_MAX, Number63};
 pub use outpoint::{Outpoint, Outpoints};
 pub use route::{Exclude, Excludes, RouteHop, RouteHops};
 pub use scid::{Scid, ScidDir};
-pub use text::{EscapedText, InvoiceString, Label, PlainText, TextList};
+pub use text::{
+    EscapedText, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, InvoiceString, Label, PlainText,
+    TextList,
+};
 
 /// Gives a type that is written as a string its serde and schema implementations, from its
 /// `Display`, its `FromStr` and a regular expression.

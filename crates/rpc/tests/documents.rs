@@ -120,7 +120,7 @@ fn help_is_clns_line_for_each_method_sorted() {
     ));
     assert!(lines.contains(
         &"sendpay route payment_hash [label] [amount_msat] [bolt11] [payment_secret] [partid] \
-          [localinvreqid] [groupid] [payment_metadata] [description]"
+          [localinvreqid] [groupid] [payment_metadata] [description] [idempotency_key]"
     ));
     assert!(lines.contains(
         &"holdinvoice amount_msat label description [payment_hash] [preimage] [expiry] [cltv]"

@@ -15,7 +15,7 @@ use crate::server::{cli, serve, text};
 use serde_json::Value;
 use std::io::Read;
 use std::os::unix::net::UnixListener;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 #[test]
 fn without_a_daemon_it_says_where_it_looked_and_exits_with_2() {
@@ -28,6 +28,41 @@ fn without_a_daemon_it_says_where_it_looked_and_exits_with_2() {
     assert!(error.contains(socket.to_str().unwrap()), "{error}");
     assert!(error.contains("No such file or directory"), "{error}");
     assert!(error.contains("Is sendpayd running?"), "{error}");
+}
+
+#[test]
+fn the_socket_is_looked_for_where_lightning_cli_would() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    for (options, socket) in [
+        (vec!["--regtest"], "regtest/lightning-rpc"),
+        (vec!["--signet"], "signet/lightning-rpc"),
+        (vec!["--testnet"], "testnet/lightning-rpc"),
+        (vec!["--testnet4"], "testnet4/lightning-rpc"),
+        (vec!["--mainnet"], "bitcoin/lightning-rpc"),
+        (vec!["--network", "bitcoin"], "bitcoin/lightning-rpc"),
+        (
+            vec!["--network=regtest", "--rpc-file=other"],
+            "regtest/other",
+        ),
+        (vec!["--rpc-file", "/no/such/socket"], "/no/such/socket"),
+    ] {
+        let lightning_dir = format!("--lightning-dir={path}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sendpay-cli"));
+        let output = command
+            .arg(lightning_dir)
+            .args(&options)
+            .arg("getinfo")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{options:?}");
+        let socket = dir.path().join(socket);
+        let told = text(&output.stderr);
+        assert!(
+            told.contains(socket.to_str().unwrap()),
+            "{options:?}: {told}"
+        );
+    }
 }
 
 #[test]
@@ -58,6 +93,8 @@ fn a_wrong_command_line_shows_the_usage_and_exits_with_3() {
         &["-N", "loud", "getinfo"],
         &["--notifications", "", "getinfo"],
         &["--network"],
+        &["--regtest", "--signet", "getinfo"],
+        &["--regtest", "--network", "signet", "getinfo"],
         &["-l"],
     ] {
         let output = cli(dir.path()).args(arguments).output().unwrap();

@@ -6,13 +6,14 @@ use std::time::Duration;
 use sendpay_ledger::{Msat as LedgerMsat, NodeId};
 use sendpay_node::Pay as Request;
 use sendpay_rpc::method::pay::{EXEMPTFEE, MAXFEEPERCENT, Pay, PayResult};
-use sendpay_rpc::value::{Exclude, Millionths, PaymentStatus};
+use sendpay_rpc::value::{Exclude, Millionths, NonzeroMsat, PaymentStatus};
 use sendpay_rpc::{Code, RpcError};
 
 use super::invoice_of;
 use crate::convert::{hash, node_id, secret};
 use crate::daemon::Daemon;
-use crate::error;
+use crate::error::{self, PayWords};
+use crate::request_key::Asked;
 use crate::server::Notifier;
 use crate::tries;
 
@@ -21,23 +22,20 @@ pub(super) async fn run(
     params: Pay,
     notifier: Option<Notifier>,
 ) -> Result<PayResult, RpcError> {
-    let invoice = decoded(daemon, &params)?;
-    let amount_msat = params
-        .amount_msat
-        .map(|amount| {
-            LedgerMsat::new(amount.msat().0).ok_or_else(|| {
-                RpcError::bad_param("amount_msat", "should be a millisatoshi amount")
-            })
-        })
-        .transpose()?;
-    let pays = invoice
-        .amount_msat
-        .or(amount_msat)
-        .map_or(0, |amount| amount.msat());
-    let fee_max_msat = fee_max(&params, pays)?;
+    if params.localinvreqid.is_some() {
+        let text = "localinvreqid: invoice requests are not supported by this daemon yet";
+        return Err(RpcError::new(Code::PayInvoiceRequestInvalid, text));
+    }
+    let invoice = invoice_of(daemon, &params.bolt11)?;
+    let asked = asked(&params);
+    let amount_msat = msat("amount_msat", params.amount_msat)?;
+    let partial_msat = msat("partial_msat", params.partial_msat)?;
+    let pays = partial_msat.or(invoice.amount_msat).or(amount_msat);
+    let fee_max_msat = fee_max(&params, pays.map_or(0, |amount| amount.msat()))?;
     let mut request = Request {
         bolt11: params.bolt11.as_str().to_owned(),
         amount_msat,
+        partial_msat,
         label: params.label.map(|label| label.into_string()),
         description: params
             .description
@@ -47,6 +45,7 @@ pub(super) async fn run(
         retry_for: Duration::from_secs(u64::from(params.retry_for)),
         without_channels: Vec::new(),
         without_nodes: Vec::new(),
+        request: asked.key(params.idempotency_key),
     };
     for exclude in params.exclude.iter().flat_map(|excludes| &excludes.0) {
         match exclude {
@@ -55,15 +54,11 @@ pub(super) async fn run(
         }
     }
     let amounts = daemon.amounts();
-    let paying = daemon.node().pay(request);
-    let paid = tries::tell(
-        daemon.node().ledger(),
-        invoice.payment_hash,
-        notifier,
-        paying,
-    )
-    .await
-    .map_err(|cause| error::pay(&cause, amounts))?;
+    let node = daemon.node();
+    let paying = node.pay(request);
+    let paid = tries::tell(node.ledger(), invoice.payment_hash, notifier, paying)
+        .await
+        .map_err(|cause| error::pay(&cause, PayWords::Pay, node.height(), amounts))?;
     Ok(PayResult {
         payment_preimage: secret(paid.preimage),
         amount_msat: amounts.payment(paid.amount_msat.msat()),
@@ -82,16 +77,45 @@ fn seconds(millis: u64) -> f64 {
     std::time::Duration::from_millis(millis).as_secs_f64()
 }
 
-fn decoded(daemon: &Daemon, params: &Pay) -> Result<sendpay_node::Bolt11, RpcError> {
-    if params.localinvreqid.is_some() {
-        let text = "localinvreqid: invoice requests are not supported by this daemon yet";
-        return Err(RpcError::new(Code::PayInvoiceRequestInvalid, text));
-    }
-    if params.partial_msat.is_some() {
-        let text = "partial_msat: paying a part of an invoice is not supported by this daemon yet";
-        return Err(RpcError::invalid_params(text));
-    }
-    invoice_of(daemon, &params.bolt11)
+/// An amount that there can be.
+pub(super) fn msat(
+    name: &str,
+    amount: Option<NonzeroMsat>,
+) -> Result<Option<LedgerMsat>, RpcError> {
+    amount
+        .map(|amount| {
+            LedgerMsat::new(amount.msat().0)
+                .ok_or_else(|| RpcError::bad_param(name, "should be a millisatoshi amount"))
+        })
+        .transpose()
+}
+
+/// The request as it is compared with another of the same key.
+fn asked(params: &Pay) -> Asked {
+    let millionths = |number: Option<Millionths>| number.map(|number| number.0);
+    let exclude = params.exclude.as_ref().map(|excludes| {
+        let words = excludes.0.iter().map(|exclude| match exclude {
+            Exclude::Channel(channel) => channel.to_string(),
+            Exclude::Node(id) => id.to_string(),
+        });
+        words.collect::<Vec<_>>().join(",")
+    });
+    Asked::of("pay")
+        .with("bolt11", Some(&params.bolt11))
+        .with("amount_msat", params.amount_msat.map(|msat| msat.msat().0))
+        .with("label", params.label.as_ref())
+        .with("riskfactor", millionths(params.riskfactor))
+        .with("maxfeepercent", millionths(params.maxfeepercent))
+        .with("retry_for", Some(params.retry_for))
+        .with("maxdelay", Some(params.maxdelay))
+        .with("exemptfee", params.exemptfee.map(|msat| msat.0))
+        .with("exclude", exclude)
+        .with("maxfee", params.maxfee.map(|msat| msat.0))
+        .with("description", params.description.as_ref())
+        .with(
+            "partial_msat",
+            params.partial_msat.map(|msat| msat.msat().0),
+        )
 }
 
 /// The bound on fees, in msat: `maxfee`, or the greater of `exemptfee` and `maxfeepercent`.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use sendpay_ledger::{Begun, Hop, Msat, NodeId};
 use sendpay_node::{SendPay as Part, direction};
 use sendpay_rpc::method::sendpay::{SendPay, SendPayResult};
+use sendpay_rpc::value::Hash32;
 use sendpay_rpc::{Code, RpcError};
 
 use crate::convert;
 use crate::daemon::Daemon;
 use crate::error;
+use crate::request_key::Asked;
 
 pub(super) async fn run(daemon: &Arc<Daemon>, params: SendPay) -> Result<SendPayResult, RpcError> {
     if params.localinvreqid.is_some() {
@@ -19,6 +21,7 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: SendPay) -> Result<SendPay
     let route = hops(daemon.node().id(), &params)?;
     let total_msat = total(&params, &route)?;
     let amounts = daemon.amounts();
+    let asked = asked(&params);
     let part = Part {
         route,
         payment_hash: convert::from_hash(params.payment_hash),
@@ -32,7 +35,8 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: SendPay) -> Result<SendPay
         description: params
             .description
             .map(|description| description.into_string()),
-        cap_total: false,
+        cap_msat: None,
+        request: asked.key(params.idempotency_key),
     };
     let us = convert::node_id(daemon.node().id());
     let begun = daemon
@@ -45,11 +49,39 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: SendPay) -> Result<SendPay
             (Some(SendPayResult::MONITOR.to_owned()), payment)
         }
         Begun::Complete(payment) => (None, payment),
+        Begun::Failed(payment) => return Err(error::failed(payment, amounts)),
     };
     Ok(SendPayResult {
         message,
         payment: convert::payment(payment, amounts),
     })
+}
+
+/// The request as it is compared with another of the same key.
+fn asked(params: &SendPay) -> Asked {
+    let route = params.route.0.iter().map(|hop| {
+        format!(
+            "{} {} {} {}",
+            hop.scid, hop.node_id, hop.amount_msat.0, hop.delay
+        )
+    });
+    let metadata = params.payment_metadata.as_ref();
+    Asked::of("sendpay")
+        .with("route", Some(route.collect::<Vec<_>>().join(",")))
+        .with("payment_hash", Some(params.payment_hash))
+        .with("label", params.label.as_ref())
+        .with("amount_msat", params.amount_msat.map(|msat| msat.msat().0))
+        .with("bolt11", params.bolt11.as_ref())
+        .with(
+            "payment_secret",
+            params
+                .payment_secret
+                .map(|secret| Hash32::from_bytes(secret.to_bytes())),
+        )
+        .with("partid", Some(params.partid.get()))
+        .with("groupid", params.groupid.map(|groupid| groupid.get()))
+        .with("payment_metadata", metadata)
+        .with("description", params.description.as_ref())
 }
 
 fn hops(us: NodeId, params: &SendPay) -> Result<Vec<Hop>, RpcError> {

@@ -4,7 +4,7 @@ use super::{Phase, STREAM_CHUNK_BYTES, STREAM_CHUNKS_MAX, UNSENT_BYTES_MAX, reac
 use rpc::Id;
 use rpc::error::{Code, RpcError};
 use rpc::filter::{Filter, Filtering};
-use rpc::notification::{Level, MESSAGE, Message, PROGRESS, Progress};
+use rpc::notification::{Level, MESSAGE, Message};
 use sendpay_rpc as rpc;
 use serde::Serialize;
 use std::sync::Arc;
@@ -363,21 +363,6 @@ impl Notifier {
         let id = &self.id;
         let message = Message { id, level, message };
         self.send(rpc::reply::notification(MESSAGE, &message)).await
-    }
-
-    /// Tells how far the request is: `num` from 0 to one less than `total`.
-    ///
-    /// # Errors
-    /// As [`Notifier::message`].
-    pub async fn progress(&self, num: u32, total: u32) -> Result<(), ClientGone> {
-        let progress = Progress {
-            id: &self.id,
-            num,
-            total,
-            stage: None,
-        };
-        self.send(rpc::reply::notification(PROGRESS, &progress))
-            .await
     }
 
     async fn send(&self, written: Result<Vec<u8>, serde_json::Error>) -> Result<(), ClientGone> {

@@ -19,13 +19,6 @@ fn message(id: &str) -> String {
     )
 }
 
-fn progress(id: &str) -> String {
-    format!(
-        "{{\"jsonrpc\":\"2.0\",\"method\":\"progress\",\"params\":{{\"id\":{id},\"num\":2,\
-         \"total\":3}}}}\n\n"
-    )
-}
-
 fn told(id: &str, told: bool) -> String {
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{told}}}\n\n")
 }
@@ -42,7 +35,6 @@ async fn only_who_asked_is_told_and_only_of_later_requests() {
     stream.write_all(bytes.as_bytes()).unwrap();
     assert_eq!(read_reply(&mut stream), ENABLED);
     assert_eq!(read_reply(&mut stream), message("\"a\\u0062\""));
-    assert_eq!(read_reply(&mut stream), progress("\"a\\u0062\""));
     assert_eq!(read_reply(&mut stream), told("\"a\\u0062\"", true));
     // Another connection asked for nothing.
     other
@@ -65,7 +57,6 @@ async fn notifications_hold_up_no_other_request_of_the_connection() {
     stream.write_all(bytes.as_bytes()).unwrap();
     assert_eq!(read_reply(&mut stream), ENABLED);
     assert_eq!(read_reply(&mut stream), message("1"));
-    assert_eq!(read_reply(&mut stream), progress("1"));
     // It was told of, and is not done yet.
     let echo = request("2", "echo", &json!([]));
     stream.write_all(echo.as_bytes()).unwrap();

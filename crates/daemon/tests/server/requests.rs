@@ -2,7 +2,7 @@
 
 use crate::harness::{PATIENCE, assert_closed, read_reply, request, start};
 use sendpayd::server::{REQUEST_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
@@ -53,38 +53,94 @@ async fn replies_to_requests_that_came_together_leave_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn framing_errors_are_answered_and_the_connection_goes_on_or_not() {
+async fn every_framing_error_is_answered_and_the_connection_goes_on_or_not() {
+    const NO_JSONRPC: &str = "JSON-RPC message does not contain \"jsonrpc\" field: ";
+    const JSONRPC: &str = "jsonrpc: \"2.0\" must be specified in the request";
+    const ID: &str = "Expected string/primitive for id";
     let server = start().await;
     let good = request("1", "echo", &json!([]));
     let answer = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":[]}\n\n";
-
-    let mut stream = server.raw();
-    stream
-        .write_all(format!("{{\"jsonrpc\":\"2.0\"}}{good}").as_bytes())
-        .unwrap();
-    assert!(
-        read_reply(&mut stream)
-            .contains("\"id\":null,\"error\":{\"code\":-32600,\"message\":\"No id\"")
-    );
-    assert_eq!(read_reply(&mut stream), answer);
-
-    // Bytes that cannot be read: replies that are due still come, then nothing, and no end of file
-    // before the client closes.
-    let mut stream = server.raw();
-    let gated = request("7", "gated", &json!([]));
-    stream
-        .write_all(format!("{gated}garbage\n{good}").as_bytes())
-        .unwrap();
-    assert!(read_reply(&mut stream).contains("Failed to parse RPC JSON response 'garbage'"));
-    server.methods.gate.add_permits(1);
-    assert_eq!(
-        read_reply(&mut stream),
-        "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":[]}\n\n"
-    );
-    stream.set_nonblocking(true).unwrap();
-    let error = stream.read(&mut [0]).expect_err("no end of file");
-    assert_eq!(error.kind(), ErrorKind::WouldBlock);
-    drop(stream);
+    for (bytes, id, message, goes_on) in [
+        (
+            "garbage\n",
+            "null",
+            "Failed to parse RPC JSON response 'garbage'",
+            false,
+        ),
+        (
+            "{\"a\" b}",
+            "null",
+            "Failed to parse RPC JSON response '{\"a\" b}'",
+            false,
+        ),
+        ("{\"id\":1}", "null", NO_JSONRPC, false),
+        ("[{\"jsonrpc\":\"2.0\"}]", "null", NO_JSONRPC, false),
+        ("{\"jsonrpc\":\"2.0\"}", "null", "No id", true),
+        (
+            r#"{"jsonrpc":"2.0","id":[1],"method":"echo","params":[]}"#,
+            "null",
+            ID,
+            true,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":{},"method":"echo","params":[]}"#,
+            "null",
+            ID,
+            true,
+        ),
+        (
+            r#"{"jsonrpc":"1.0","id":5,"method":"echo","params":[]}"#,
+            "null",
+            JSONRPC,
+            true,
+        ),
+        (
+            r#"{"jsonrpc":2.0,"id":5,"method":"echo","params":[]}"#,
+            "null",
+            JSONRPC,
+            true,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":5,"params":[]}"#,
+            "5",
+            "No method",
+            true,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":"x","method":"echo"}"#,
+            "\"x\"",
+            "No params",
+            true,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":5,"method":[],"params":[]}"#,
+            "5",
+            "Expected string for method",
+            true,
+        ),
+    ] {
+        let mut stream = server.raw();
+        // A request that is under way is answered whatever comes after it.
+        let gated = request("7", "gated", &json!([]));
+        stream
+            .write_all(format!("{gated}{bytes}{good}").as_bytes())
+            .unwrap();
+        let told: Value = serde_json::from_str(&read_reply(&mut stream)).unwrap();
+        assert_eq!(told["id"].to_string(), id, "{bytes}");
+        assert_eq!(told["error"]["code"], -32600, "{bytes}");
+        let text = told["error"]["message"].as_str().unwrap();
+        assert!(text.starts_with(message), "{bytes}: {text}");
+        if goes_on {
+            assert_eq!(read_reply(&mut stream), answer, "{bytes}");
+        }
+        server.methods.gate.add_permits(1);
+        let due = "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":[]}\n\n";
+        assert_eq!(read_reply(&mut stream), due, "{bytes}");
+        // Nothing more comes, and no end of file before the client closes.
+        stream.set_nonblocking(true).unwrap();
+        let error = stream.read(&mut [0]).expect_err("no end of file");
+        assert_eq!(error.kind(), ErrorKind::WouldBlock, "{bytes}");
+    }
     server.stop().await;
 }
 

@@ -12,5 +12,6 @@ mod invoices;
 mod paging;
 mod promises;
 mod repeat;
+mod requests;
 mod retire;
 mod scene;

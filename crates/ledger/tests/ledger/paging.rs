@@ -38,7 +38,8 @@ fn part(number: u64, partid: u64) -> NewPayment {
         description: None,
         route: Vec::new(),
         cltv_expiry: None,
-        cap_total: false,
+        cap_msat: None,
+        request: None,
     }
 }
 

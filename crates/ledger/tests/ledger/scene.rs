@@ -122,6 +122,7 @@ pub(crate) fn part(number: u8, groupid: u64, partid: u64) -> NewPayment {
             delay: 42,
         }],
         cltv_expiry: Some(142),
-        cap_total: false,
+        cap_msat: None,
+        request: None,
     }
 }

@@ -2,8 +2,8 @@
 //! can be, with no database, no index and no page.
 
 use sendpay_ledger::{
-    ChangeKind, Counters, Failure, Group, Hop, Msat, NewPayment, NodeId, Order, Payment,
-    PaymentHash, Preimage, Status, Sum, Totals,
+    ChangeKind, Counters, Failure, Group, Hop, Msat, NewPayment, NodeId, Order, OutgoingPart,
+    Payment, PaymentHash, Preimage, Standing, Status, Sum, Totals,
 };
 
 /// A record, with nothing hidden.
@@ -195,9 +195,11 @@ impl Model {
             ));
         }
         let adding = new.amount_msat.msat();
-        if new.cap_total && out + adding > total {
+        if let Some(cap) = new.cap_msat.map(Msat::msat)
+            && out + adding > cap
+        {
             return refuse(format!(
-                "Already have {out}msat of {total}msat payments in progress, {adding}msat more \
+                "Already have {out}msat of {cap}msat payments in progress, {adding}msat more \
                  would exceed it"
             ));
         }
@@ -450,6 +452,39 @@ impl Model {
             description: parts.iter().find_map(|part| part.description.clone()),
             destination: parts[0].destination,
             label: parts[0].label.clone(),
+            standing: self.standing(&parts, status),
+        }
+    }
+
+    /// Whether the hash of these parts may be paid again.
+    fn standing(&self, parts: &[&Record], status: Status) -> Standing {
+        let hash = &parts[0].payment_hash;
+        let any = |status| {
+            let history = self.history(hash);
+            history.iter().any(|record| record.status == status)
+        };
+        match status {
+            Status::Complete => Standing::Complete,
+            Status::Pending => {
+                let mut out: Vec<OutgoingPart> = parts
+                    .iter()
+                    .filter(|part| part.status == Status::Pending)
+                    .map(|part| OutgoingPart {
+                        partid: part.partid,
+                        first_channel: part.first_channel,
+                        amount_sent_msat: part.amount_sent_msat,
+                        cltv_expiry: part.cltv_expiry,
+                    })
+                    .collect();
+                out.sort_by_key(|part| part.partid);
+                Standing::Pending(out)
+            }
+            Status::Failed if self.late.iter().any(|(late, _)| late == hash) => {
+                Standing::ClaimedLate
+            }
+            Status::Failed if any(Status::Complete) => Standing::OtherComplete,
+            Status::Failed if any(Status::Pending) => Standing::OtherPending,
+            Status::Failed => Standing::Free,
         }
     }
 

@@ -53,7 +53,7 @@ prop_compose! {
         description in text(&["coffee"]),
         hops in prop::collection::vec((1..4u8, any::<u64>(), 0..2u8), 0..3),
         cltv_expiry in prop::option::of(any::<u32>()),
-        cap_total in prop::bool::weighted(0.3),
+        cap in prop::option::weighted(0.3, prop_oneof![3 => Just(3000u64), 1 => Just(2000)]),
     ) -> NewPayment {
         let msat = |msat| Msat::new(msat).unwrap();
         NewPayment {
@@ -78,7 +78,8 @@ prop_compose! {
                 })
                 .collect(),
             cltv_expiry,
-            cap_total,
+            cap_msat: cap.map(msat),
+            request: None,
         }
     }
 }

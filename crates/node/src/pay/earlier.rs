@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use sendpay_ledger::{BeginError, Filter, Msat, Payment, PaymentHash, Status};
+use sendpay_ledger::{BeginError, Filter, KeptRequest, Msat, Payment, PaymentHash, Status};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{PaidInvoice, PayError};
+use super::tries::refused_for_good;
+use super::{PaidInvoice, PayError, Tried, Why};
 use crate::Inner;
 
 /// Groups of one hash that are looked through for an old result.
@@ -18,7 +20,14 @@ pub(super) async fn settle_earlier(
     inner: &Inner,
     hash: PaymentHash,
     deadline: Instant,
+    cancelled: &mut watch::Receiver<bool>,
 ) -> Result<Option<PaidInvoice>, PayError> {
+    if let Some(paid) = paid_group(inner, hash)? {
+        return Ok(Some(PaidInvoice {
+            before: true,
+            ..paid
+        }));
+    }
     loop {
         let changed = inner.ledger.changed(hash);
         if let Some(paid) = paid_group(inner, hash)? {
@@ -38,10 +47,50 @@ pub(super) async fn settle_earlier(
                 hash,
             ))));
         }
-        if tokio::time::timeout_at(deadline, changed).await.is_err() {
-            let parts = inner.ledger.group(hash, pending.groupid)?;
-            return Err(PayError::InProgress(parts));
+        let why = tokio::select! {
+            () = changed => continue,
+            _ = cancelled.wait_for(|cancelled| *cancelled) => Why::Cancelled,
+            () = tokio::time::sleep_until(deadline) => Why::TimeOver,
+        };
+        let parts = inner.ledger.group(hash, pending.groupid)?;
+        let unsent = Vec::new();
+        return Err(Tried { why, parts, unsent }.into());
+    }
+}
+
+/// What the first request with the same key came to: its proof, or how it ended. What it left out
+/// is waited for, and nothing is sent.
+pub(super) async fn settle_kept(
+    inner: &Inner,
+    kept: KeptRequest,
+    deadline: Instant,
+    cancelled: &mut watch::Receiver<bool>,
+) -> Result<PaidInvoice, PayError> {
+    let hash = kept.payment_hash;
+    loop {
+        let changed = inner.ledger.changed(hash);
+        if let Some(paid) = paid_group(inner, hash)? {
+            let before = paid
+                .completed_at_ms
+                .is_some_and(|at| at < kept.created_at_ms);
+            return Ok(PaidInvoice { before, ..paid });
         }
+        let parts = inner.ledger.group(hash, kept.groupid)?;
+        let pending = parts.iter().any(|part| part.status == Status::Pending);
+        let why = if !pending {
+            match parts.iter().any(refused_for_good) {
+                true => Why::Refused,
+                false => Why::Before,
+            }
+        } else {
+            tokio::select! {
+                () = changed => continue,
+                _ = cancelled.wait_for(|cancelled| *cancelled) => Why::Cancelled,
+                () = tokio::time::sleep_until(deadline) => Why::TimeOver,
+            }
+        };
+        let unsent = Vec::new();
+        return Err(Tried { why, parts, unsent }.into());
     }
 }
 
@@ -80,7 +129,12 @@ pub(super) fn paid_group(
     let Some(preimage) = group.preimage else {
         return Ok(None);
     };
+    let parts = inner.ledger.group(hash, group.groupid)?;
+    let failed = parts.iter().filter(|part| part.status == Status::Failed);
     Ok(Some(PaidInvoice {
+        groupid: group.groupid,
+        before: false,
+        failed_parts: u64::try_from(failed.count()).unwrap_or(u64::MAX),
         preimage,
         payment_hash: hash,
         destination: group.destination,
@@ -88,6 +142,7 @@ pub(super) fn paid_group(
         amount_sent_msat: group.amount_sent_msat,
         parts: group.number_of_parts,
         created_at_ms: group.created_at_ms,
+        completed_at_ms: group.completed_at_ms,
     }))
 }
 
@@ -105,6 +160,9 @@ fn paid_and_deleted(inner: &Inner, hash: PaymentHash) -> Result<Option<PaidInvoi
         Msat::new(sum).unwrap_or(Msat::MAX)
     };
     Ok(Some(PaidInvoice {
+        groupid: first.groupid,
+        before: false,
+        failed_parts: 0,
         preimage,
         payment_hash: hash,
         destination: first.destination,
@@ -112,5 +170,6 @@ fn paid_and_deleted(inner: &Inner, hash: PaymentHash) -> Result<Option<PaidInvoi
         amount_sent_msat: sum(|part| part.amount_sent_msat),
         parts: u64::try_from(parts.len()).unwrap_or(u64::MAX),
         created_at_ms: first.created_at_ms,
+        completed_at_ms: first.completed_at_ms,
     }))
 }

@@ -2,6 +2,7 @@
 
 use super::{Category, Example, Method};
 use crate::params;
+use crate::payment::{Attempt, OutgoingHtlc};
 use crate::value::{
     EscapedText, FailureCode, Hash32, InvoiceString, ListIndex, ListOrder, Msat, NodeId, Number63,
     PaymentMsat, PaymentStatus, Secret, Subsystem,
@@ -62,6 +63,8 @@ params! {
         optional code: FailureCode,
         /// Only tries that failed, of which a part failed with this failure code of BOLT 4.
         optional failcode: u16,
+        /// Whether to show the parts of each try too, with the way that each took and why it failed.
+        default(false) attempts: bool,
     }
 }
 
@@ -110,6 +113,18 @@ pub struct PaymentGroup<Text = String> {
     /// The greatest updated_index of a part, if one has changed since it was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_index: Option<u64>,
+    /// The HTLCs that are out. There if status is *pending*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub htlcs: Option<Vec<OutgoingHtlc>>,
+    /// Whether what this was to pay can be paid in another way and is not paid twice: *false* while
+    /// any part of the payment_hash may still complete, or if one has. This daemon itself never
+    /// pays a payment_hash twice.
+    pub safe_to_retry: bool,
+    /// Why, in a line.
+    pub safe_to_retry_reason: Text,
+    /// The parts, with the way that each took and why it failed. There if *attempts* is *true*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<Vec<Attempt>>,
 }
 
 /// The result of `listpays`.

@@ -3,9 +3,10 @@
 use super::{Category, Example, Method};
 use crate::error::Code;
 use crate::params;
+use crate::payment::{Attempt, OutgoingHtlc, RouteStep};
 use crate::value::{
-    EscapedText, Excludes, Hash32, InvoiceString, Millionths, Msat, NodeId, NonzeroMsat,
-    PaymentMsat, PaymentStatus, Secret,
+    EscapedText, Excludes, Hash32, IdempotencyKey, InvoiceString, Millionths, Msat, NodeId,
+    NonzeroMsat, PaymentMsat, PaymentStatus, Secret,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,8 +33,17 @@ params! {
     /// If the time is over while a part may still complete, the error says so; the payment can
     /// complete later, and *listpays* shows whether it did.
     ///
-    /// Of Core Lightning's parameters *localinvreqid* and *partial_msat* are refused, and
-    /// *riskfactor* is read and has no effect.
+    /// A channel that cannot carry an amount is tried with less of it before it is left out. Fees and
+    /// delays are never above what is allowed, whatever the number of parts. A part that is stuck binds
+    /// what it carries and nothing else: the rest is tried on, and when nothing more can be tried the
+    /// error comes within seconds, with what is still out.
+    ///
+    /// With *idempotency_key* a request asked for again, also after a crash, is answered with the
+    /// outcome of the first and sends nothing. It is compared with the first in all parameters. A
+    /// request that recorded no part sent none, and leaves its key free.
+    ///
+    /// Of Core Lightning's parameters *localinvreqid* is refused, and *riskfactor* is read and has no
+    /// effect.
     pub struct Pay {
         /// The invoice.
         required bolt11 as invstring: InvoiceString,
@@ -63,8 +73,12 @@ params! {
         /// The description, kept with each part. If the invoice has a hash of its description,
         /// this must be what it is the hash of.
         optional description: EscapedText,
-        /// Pay only this part of the invoice. Not supported yet: refused.
+        /// Pay only this much of the invoice, which others pay the rest of. The destination holds it
+        /// until all is there, and refuses it after a while if that does not come. Not for an
+        /// invoice of this node itself.
         optional partial_msat: NonzeroMsat,
+        /// A name of your own for this request, of at most 128 bytes, never used for another.
+        optional idempotency_key: IdempotencyKey,
     }
 }
 
@@ -93,6 +107,35 @@ pub struct PayResult {
     pub warning_partial_completion: Option<String>,
 }
 
+/// A route that was found and never begun, since our channel could not take it: there is no record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UnsentRoute {
+    /// The way.
+    pub route: Vec<RouteStep>,
+    /// Why it was not begun.
+    pub reason: String,
+}
+
+/// The data of an error of `pay` and `xpay` after which something was tried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PayErrorData {
+    /// The hash of the preimage that would prove payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_hash: Option<Hash32>,
+    /// Every part that was begun, in order, with its way and why it failed.
+    pub attempts: Vec<Attempt>,
+    /// Ways that were found and not begun.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsent: Vec<UnsentRoute>,
+    /// What is still out.
+    pub htlcs: Vec<OutgoingHtlc>,
+    /// Whether the invoice can be paid again without paying it twice. This daemon never pays it
+    /// twice by itself; this is for those who would pay in another way.
+    pub safe_to_retry: bool,
+    /// Why, in a line.
+    pub safe_to_retry_reason: String,
+}
+
 impl Method for Pay {
     const NAME: &'static str = "pay";
     const CATEGORY: Category = Category::Payment;
@@ -101,7 +144,8 @@ impl Method for Pay {
     const ERRORS: &'static [(Code, &'static str)] = &[
         (
             Code::PayInProgress,
-            "A part may still complete; see *listpays*.",
+            "A part may still complete. The data has what was tried as *attempts* and what is out as \
+             *htlcs*.",
         ),
         (
             Code::PayRhashAlreadyUsed,
@@ -120,15 +164,23 @@ impl Method for Pay {
         (Code::PayInvoiceExpired, "The invoice has expired."),
         (
             Code::PayStoppedRetrying,
-            "What was tried failed, and no time or no route is left. The data has the failed parts \
-             as *attempts*.",
+            "What was tried failed, and no time or no route is left. The data has what was tried, \
+             with its routes and why each part failed, as *attempts*.",
         ),
         (
             Code::PayInvoiceRequestInvalid,
             "*localinvreqid* was given, which is not supported yet.",
         ),
     ];
-    const SEE_ALSO: &'static [&'static str] = &["listpays", "listsendpays", "decode", "sendpay"];
+    const SEE_ALSO: &'static [&'static str] = &[
+        "xpay",
+        "cancelpay",
+        "listpays",
+        "listsendpays",
+        "paystatus",
+        "decode",
+        "sendpay",
+    ];
     const EXAMPLES: &'static [Example] = &[Example {
         params: "bolt11=lnbcrt1… maxfee=1000msat",
         shows: "Pays an invoice for at most 1000 msat of fees.",

@@ -5,7 +5,8 @@ use crate::error::Code;
 use crate::params;
 use crate::payment::Payment;
 use crate::value::{
-    EscapedText, Hash32, HexBytes, InvoiceString, NonzeroMsat, Number63, RouteHops, Secret,
+    EscapedText, Hash32, HexBytes, IdempotencyKey, InvoiceString, NonzeroMsat, Number63, RouteHops,
+    Secret,
 };
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,10 @@ params! {
         optional payment_metadata: HexBytes,
         /// The description that the invoice has a hash of, kept with the record.
         optional description: EscapedText,
+        /// A name of your own for this request, of at most 128 bytes, never used for another. Asked
+        /// for again, also after a crash, the answer is the part that the first request began, as
+        /// it is now; if it has failed, its failure.
+        optional idempotency_key: IdempotencyKey,
     }
 }
 

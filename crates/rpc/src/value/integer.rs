@@ -69,9 +69,10 @@ impl Param for bool {
     const TYPE: &'static str = "boolean";
 
     fn parse(token: Token<'_>) -> Result<Self, BadParam> {
-        match scalar(token) {
-            Some("true") => Ok(true),
-            Some("false") => Ok(false),
+        // The words alone, without quotes: CLN takes no text for them.
+        match token.raw() {
+            "true" => Ok(true),
+            "false" => Ok(false),
             _ => Err(BadParam::new("should be 'true' or 'false'", token)),
         }
     }

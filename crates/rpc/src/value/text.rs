@@ -130,6 +130,32 @@ impl Param for InvoiceString {
     }
 }
 
+/// Longest key of a request, in bytes: room for any kind of id with a name before it.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+
+/// A caller's own name for a request, by which it knows the request again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(String);
+text!(IdempotencyKey);
+
+impl Param for IdempotencyKey {
+    const TYPE: &'static str = "string";
+
+    fn parse(token: Token<'_>) -> Result<Self, BadParam> {
+        let text = match token.kind() {
+            Kind::String => token.string(),
+            _ => None,
+        };
+        text.filter(|text| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len()))
+            .map(IdempotencyKey)
+            .ok_or_else(|| BadParam::new("should be a string of 1 to 128 bytes", token))
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_BYTES_MAX })
+    }
+}
+
 /// An array of texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextList(pub Vec<String>);

@@ -90,7 +90,13 @@ fn values() {
             "status: Cannot delete pending status: TAIL",
         ),
         ("listfunds", "[true]", "ok"),
-        ("listfunds", r#"["false"]"#, "ok"),
+        ("listfunds", "[false]", "ok"),
+        // The word alone: CLN takes no text for it.
+        (
+            "listfunds",
+            r#"["false"]"#,
+            "spent: should be 'true' or 'false': TAIL",
+        ),
         (
             "listfunds",
             "[1]",

@@ -145,3 +145,111 @@ impl Line {
         })
     }
 }
+
+/// A chain and five nodes in a line, each of which funds the channel to the next.
+pub struct Chained {
+    pub nodes: Vec<Node>,
+    pub channels: Vec<String>,
+    pub chain: Chain,
+    pub dir: tempfile::TempDir,
+}
+
+impl Chained {
+    /// With that much in each channel, in sat. The first node knows the way to the last.
+    pub fn of_five(amount_sat: u64) -> Chained {
+        let dir = tempfile::tempdir().unwrap();
+        let chain = Chain::start(dir.path());
+        let nodes: Vec<Node> = ["alice", "bob", "carol", "dave", "erin"]
+            .iter()
+            .map(|name| Node::start(dir.path(), name, &chain, &[]))
+            .collect();
+        let mut channels = Vec::new();
+        for pair in nodes.windows(2) {
+            pair[0].fund(&chain);
+            channels.push(pair[0].open_channel(&chain, &pair[1], amount_sat));
+        }
+        let line = Chained {
+            nodes,
+            channels,
+            chain,
+            dir,
+        };
+        line.chain.mine(1);
+        for node in &line.nodes {
+            node.wait_for_height(line.chain.height());
+        }
+        line.first().wait_for_route(line.last(), &[]);
+        line
+    }
+
+    pub fn first(&self) -> &Node {
+        &self.nodes[0]
+    }
+
+    pub fn last(&self) -> &Node {
+        &self.nodes[4]
+    }
+}
+
+/// A chain, alice and dave, and three nodes between them. Dave funded the far channels, so what the
+/// nodes between have in them is what he paid them, and nobody else can see it.
+pub struct Diamond {
+    pub alice: Node,
+    pub between: Vec<Node>,
+    pub dave: Node,
+    pub near: Vec<String>,
+    pub far: Vec<String>,
+    pub chain: Chain,
+    pub dir: tempfile::TempDir,
+}
+
+impl Diamond {
+    /// With what dave pays each node between, in sat, of which a hundredth of the channel stays
+    /// there. Alice knows all three ways.
+    pub fn with(far_sat: u64, paid_sat: [u64; 3]) -> Diamond {
+        let dir = tempfile::tempdir().unwrap();
+        let chain = Chain::start(dir.path());
+        let start = |name: &str| Node::start(dir.path(), name, &chain, &[]);
+        let (alice, dave) = (start("alice"), start("dave"));
+        let between: Vec<Node> = ["bob", "carol", "erin"].map(start).into();
+        alice.fund(&chain);
+        dave.fund(&chain);
+        let (mut near, mut far) = (Vec::new(), Vec::new());
+        for (node, paid_sat) in between.iter().zip(paid_sat) {
+            near.push(alice.open_channel(&chain, node, far_sat));
+            far.push(dave.open_channel(&chain, node, far_sat));
+            let invoice = node.invoice("liquidity", paid_sat * 1_000);
+            dave.call("pay", json!([invoice["bolt11"]]));
+        }
+        chain.mine(1);
+        for node in between.iter().chain([&alice, &dave]) {
+            node.wait_for_height(chain.height());
+        }
+        for node in &between {
+            let others: Vec<&Node> = between.iter().filter(|other| other.id != node.id).collect();
+            alice.wait_for_route(&dave, &others);
+        }
+        Diamond {
+            alice,
+            between,
+            dave,
+            near,
+            far,
+            chain,
+            dir,
+        }
+    }
+}
+
+impl Node {
+    /// Waits until this node knows a way there that does not touch those.
+    pub fn wait_for_route(&self, to: &Node, without: &[&Node]) {
+        let without: Vec<&str> = without.iter().map(|node| node.id.as_str()).collect();
+        let wanted = json!({
+            "id": to.id, "amount_msat": 1_000, "riskfactor": 1, "cltv": 42, "exclude": without,
+        });
+        wait_for("gossip of a way", || {
+            self.try_call("getroute", wanted.clone()).ok()
+        });
+    }
+}

@@ -1,0 +1,32 @@
+//! What fuzzing found worth keeping: how what a person types becomes JSON.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+use std::path::Path;
+
+#[path = "../../../fuzz/targets/arguments.rs"]
+mod arguments;
+
+/// Runs a target of `fuzz/` on everything in its corpus.
+fn replay(target: &str, run: fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let entries = std::fs::read_dir(corpus.join(target)).unwrap();
+    let mut count = 0;
+    for entry in entries {
+        let path = entry.unwrap().path();
+        // Said first, so that a failure says of what.
+        println!("{}", path.display());
+        run(&std::fs::read(path).unwrap());
+        count += 1;
+    }
+    assert!(count > 0, "no corpus of {target}");
+}
+
+#[test]
+fn arguments_of_the_corpus() {
+    replay("arguments", arguments::run);
+}
