@@ -154,7 +154,11 @@ fn empty_lists_and_second_lists_are_named() {
 #[test]
 fn a_simple_result_is_its_texts() {
     let help = json!({"help": [{"command": "a [b]"}, {"command": "c "}], "format-hint": "simple"});
-    assert_eq!(render(&help, WIDE).unwrap(), "a [b]\nc\n");
+    let more = "---\nrun `sendpay-cli help <command>` for more information on a specific command\n";
+    assert_eq!(
+        render(&help, WIDE).unwrap(),
+        format!("a [b]\n\nc\n\n{more}")
+    );
     let help =
         json!({"help": [{"command": "a", "verbose": "NAME\n\n    a\n"}], "format-hint": "simple"});
     assert_eq!(render(&help, WIDE).unwrap(), "NAME\n\n    a\n");

@@ -29,7 +29,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// Puts a running node behind the methods. `chain_warning` holds a sentence while the chain
-    /// backend does not answer.
+    /// backend does not answer or is behind its network.
     pub fn new(
         node: Node,
         config: Config,
@@ -74,8 +74,10 @@ impl Daemon {
         config::shown(&self.config, &self.node.alias(), &color)
     }
 
+    /// What is wrong with the chain backend, if anything is.
     pub(crate) fn chain_warning(&self) -> Option<String> {
-        self.chain_warning.borrow().clone()
+        let trouble = self.node.chain_view().trouble;
+        trouble.or_else(|| self.chain_warning.borrow().clone())
     }
 
     /// Who waits for the ledger's numbers to move.

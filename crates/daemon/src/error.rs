@@ -299,7 +299,12 @@ pub(crate) fn getroute(cause: &GetRouteError) -> RpcError {
 pub(crate) fn connect(cause: &ConnectError) -> RpcError {
     let code = match cause {
         ConnectError::NoAddress(_) => Code::ConnectNoKnownAddress,
-        ConnectError::Resolve { .. } | ConnectError::Tcp { .. } => Code::ConnectAllAddressesFailed,
+        ConnectError::Resolve { .. }
+        | ConnectError::Tcp { .. }
+        | ConnectError::Socket(_)
+        | ConnectError::Proxy { .. }
+        | ConnectError::NoProxy(_)
+        | ConnectError::CatchingUp { .. } => Code::ConnectAllAddressesFailed,
         ConnectError::Handshake(_) => Code::ConnectDisconnectedDuring,
         ConnectError::Ourselves => Code::InvalidParams,
     };

@@ -15,6 +15,7 @@ pub mod import;
 mod listing;
 pub mod log;
 mod method;
+pub mod old_state;
 mod pages;
 mod request_key;
 pub mod run;

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use sendpay_chain::regtest::Regtest;
-use sendpayd::config::{self, Config};
+use sendpayd::config::keys::{Kind, Leaf};
+use sendpayd::config::{self, Config, Settings};
+use sendpayd::old_state::{self, OldState};
 use sendpayd::run::{self, CHAIN_DIR};
 use sendpayd::{demo, import, log};
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,6 +22,10 @@ struct Arguments {
     command: Option<Command>,
     #[command(flatten)]
     node: NodeArguments,
+    /// Prints the configuration that is in force as a configuration file, with every key explained,
+    /// and ends
+    #[arg(long)]
+    print_config: bool,
 }
 
 #[derive(clap::Args)]
@@ -27,12 +33,50 @@ struct NodeArguments {
     /// Directory of the node [default: sendpay in the user's state directory]
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Bitcoin network; the same as --set network=...
-    #[arg(long)]
-    network: Option<String>,
     /// Overrides a key of DIR/sendpayd.toml, such as log.level=debug; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    #[command(flatten)]
+    keys: KeyFlags,
+}
+
+/// A flag for each key of the configuration but for secret ones: `--chain-rpc-address VALUE`.
+struct KeyFlags(Vec<String>);
+
+impl clap::FromArgMatches for KeyFlags {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let given = Settings::keys().into_iter().filter_map(|leaf| {
+            let value = matches.try_get_one::<String>(&leaf.path).ok()??;
+            Some(format!("{}={value}", leaf.path))
+        });
+        Ok(KeyFlags(given.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for KeyFlags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        // Everybody on the machine can read a command line.
+        let open = |leaf: &Leaf| !matches!(leaf.key.kind, Kind::Secret);
+        let leaves = Settings::keys().into_iter().filter(open);
+        leaves.fold(command, |command, leaf| {
+            let help = leaf.key.doc.concat();
+            let flag = clap::Arg::new(leaf.path.clone())
+                .long(leaf.flag())
+                .value_name("VALUE")
+                .help_heading("Keys of the configuration")
+                .help(help.trim().trim_end_matches('.').to_owned());
+            command.arg(flag)
+        })
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
 }
 
 #[derive(Subcommand)]
@@ -96,13 +140,17 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
             eprintln!("sendpayd: {cause:#}");
-            ExitCode::FAILURE
+            match cause.downcast_ref::<OldState>() {
+                Some(_) => ExitCode::from(old_state::EXIT_CODE),
+                None => ExitCode::FAILURE,
+            }
         }
     }
 }
 
 async fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
+        None if arguments.print_config => print_config(arguments.node),
         None => node(arguments.node).await,
         Some(Command::Regtest { dir, listen }) => regtest(dir, listen).await,
         Some(Command::Demo {
@@ -127,18 +175,32 @@ async fn run(arguments: Arguments) -> Result<()> {
     }
 }
 
-fn load(arguments: NodeArguments) -> Result<Config> {
+/// The settings of a node, from its file, the environment and the command line, and its directory.
+fn settings(arguments: NodeArguments) -> Result<(Settings, PathBuf)> {
     let dir = match arguments.dir {
         Some(dir) => dir,
         None => default_dir()?,
     };
-    let mut set = arguments.set;
-    set.extend(
-        arguments
-            .network
-            .map(|network| format!("network={network}")),
-    );
-    Ok(Config::load(&dir, &set)?)
+    let mut settings = Settings::read(&dir)?;
+    settings.environment(std::env::vars_os())?;
+    for assignment in arguments.set.iter().chain(&arguments.keys.0) {
+        settings.set(assignment)?;
+    }
+    Ok((settings, dir))
+}
+
+fn load(arguments: NodeArguments) -> Result<Config> {
+    let (settings, dir) = settings(arguments)?;
+    Ok(settings.config(&dir)?)
+}
+
+fn print_config(arguments: NodeArguments) -> Result<()> {
+    let (settings, dir) = settings(arguments)?;
+    // Not what would be refused.
+    settings.config(&dir)?;
+    let text = settings.explained();
+    std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes())
+        .context("cannot print the configuration")
 }
 
 fn default_dir() -> Result<PathBuf> {
@@ -162,6 +224,9 @@ async fn node(arguments: NodeArguments) -> Result<()> {
     run::make_private_dir(&config.dir)?;
     log::start(config.log_level, config.log_file.as_deref())?;
     let interrupted = interrupted()?;
+    let network_dir = config.network_dir();
+    old_state::refuse(&network_dir)?;
+    old_state::watch(&network_dir);
     let running = run::start(config).await?;
     let (socket, peers) = (running.socket().display().to_string(), running.listening());
     tracing::info!(%socket, ?peers, "ready");

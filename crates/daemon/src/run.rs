@@ -32,7 +32,8 @@ pub const CHAIN_DIR: &str = "chain";
 const CHAIN_WAIT: Duration = Duration::from_secs(30);
 const CHAIN_RETRY: Duration = Duration::from_millis(250);
 
-/// How often the chain backend is asked whether it is there, for `getinfo`'s warning.
+/// How often the chain backend is asked whether it is there, for `getinfo`'s warning, and how long it
+/// may take to answer.
 const CHAIN_LOOK: Duration = Duration::from_secs(10);
 
 /// A node that answers at its socket.
@@ -51,8 +52,18 @@ pub struct Running {
 pub async fn start(config: Config) -> Result<Running> {
     let network = match config.network {
         Network::Regtest => bitcoin::Network::Regtest,
-        // Real money wants what is not built yet: anchors, fee bumping, a tested way on chain.
-        other => bail!("network {other}: only regtest is supported by this version"),
+        Network::Signet => bitcoin::Network::Signet,
+        Network::Testnet4 => bitcoin::Network::Testnet4,
+        Network::Bitcoin => {
+            tracing::warn!(
+                "this node is on the real network, with a version that cannot bump the fees of its \
+                 channels' transactions: hold no more in it than you can lose"
+            );
+            bitcoin::Network::Bitcoin
+        }
+        Network::Testnet => {
+            bail!("network testnet: testnet 3 is going out of use; take testnet4 or signet")
+        }
     };
     let network_dir = config.network_dir();
     make_private_dir(&config.dir)?;
@@ -71,6 +82,7 @@ pub async fn start(config: Config) -> Result<Running> {
         alias: config.alias.clone(),
         color: config.color,
         announce: config.announce.clone(),
+        proxy: config.proxy,
     };
     let broadcaster = Arc::new(Broadcaster::start(client.clone()));
     let fees = Arc::new(client.fees());
@@ -222,15 +234,20 @@ fn chain_config(config: &Config, network: bitcoin::Network) -> Result<ChainConfi
 /// Connects, waiting for a backend that is starting or not there yet.
 async fn connect_chain(config: &Config, network: bitcoin::Network) -> Result<ChainClient> {
     let deadline = tokio::time::Instant::now() + CHAIN_WAIT;
+    let mut told = None;
     loop {
         let chain = chain_config(config, network)?;
         let address = chain.rpc_address.clone();
         let cause = match ChainClient::connect(chain).await {
             Ok(client) => return Ok(client),
-            Err(cause @ ConnectError::WrongNetwork { .. }) => return Err(cause.into()),
+            Err(cause @ (ConnectError::WrongNetwork { .. } | ConnectError::TooOld { .. })) => {
+                return Err(cause.into());
+            }
             Err(cause) => cause,
         };
-        if tokio::time::Instant::now() >= deadline {
+        // One that says what it is doing will be there: it may have many blocks to check.
+        let starting = matches!(cause, ConnectError::Starting { .. });
+        if tokio::time::Instant::now() >= deadline && !starting {
             return Err(cause).with_context(|| {
                 format!(
                     "no chain backend at {address} within {} s; start one with `sendpayd regtest \
@@ -240,21 +257,31 @@ async fn connect_chain(config: &Config, network: bitcoin::Network) -> Result<Cha
                 )
             });
         }
-        tracing::info!(%address, %cause, "waiting for the chain backend");
+        let text = cause.to_string();
+        if told.as_ref() != Some(&text) {
+            tracing::info!(%address, cause = text, "waiting for the chain backend");
+            told = Some(text);
+        }
         tokio::time::sleep(CHAIN_RETRY).await;
     }
 }
 
-/// Keeps `getinfo`'s warning true.
+/// Keeps `getinfo`'s warning of the chain backend true, as far as only asking tells: what the node
+/// sees in following it, the node says.
 async fn watch_chain(client: ChainClient, warning: watch::Sender<Option<String>>) {
     loop {
-        let state = client.state().await;
+        let state = tokio::time::timeout(CHAIN_LOOK, client.state()).await;
         warning.send_replace(match state {
-            Ok(state) if state.initial_block_download => {
-                Some("Bitcoind is not up-to-date with network.".to_owned())
-            }
-            Ok(_) => None,
-            Err(cause) => Some(format!("the chain backend does not answer: {cause}")),
+            Ok(Ok(state)) if state.initial_block_download => Some(format!(
+                "Bitcoind is not up-to-date with network: it has {} of {} blocks",
+                state.best.height, state.headers
+            )),
+            Ok(Ok(_)) => None,
+            Ok(Err(cause)) => Some(format!("the chain backend does not answer: {cause}")),
+            Err(_) => Some(format!(
+                "the chain backend has not answered for {} s",
+                CHAIN_LOOK.as_secs()
+            )),
         });
         tokio::time::sleep(CHAIN_LOOK).await;
     }

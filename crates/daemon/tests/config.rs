@@ -7,8 +7,12 @@
 )]
 
 use sendpay_rpc::value::Amounts;
-use sendpayd::config::{AutocleanConfig, ChainAuth, Config, LogLevel, Network};
+use sendpayd::config::keys::{Kind, Leaf};
+use sendpayd::config::{AutocleanConfig, ChainAuth, Config, LogLevel, Network, Settings};
 use std::error::Error;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 fn load(file: &str, set: &[&str]) -> Result<Config, String> {
@@ -204,5 +208,202 @@ fn what_cannot_be_used_is_refused_with_its_key() {
             error.contains(expected),
             "{file:?} {set:?} gave {error:?}, not {expected:?}"
         );
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_one_most_like_it() {
+    for (file, set, expected) in [
+        (
+            "netwrok = \"regtest\"",
+            None,
+            "netwrok: there is no such key; is it network?",
+        ),
+        (
+            "[chain]\nrpc_adress = \"a\"",
+            None,
+            "chain.rpc_adress: there is no such key; is it chain.rpc_address?",
+        ),
+        (
+            "",
+            Some("rpc_address=127.0.0.1:1"),
+            "rpc_address: there is no such key; is it chain.rpc_address?",
+        ),
+        ("", Some("weather=fine"), "weather: there is no such key"),
+    ] {
+        let error = load(file, &set.into_iter().collect::<Vec<_>>()).unwrap_err();
+        assert_eq!(error, format!("configuration: {expected}"));
+    }
+}
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()));
+    pairs.collect()
+}
+
+#[test]
+fn the_command_line_goes_over_the_environment_and_that_over_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = "network = \"signet\"\nalias = \"file\"\ncolor = \"000001\"\n";
+    std::fs::write(dir.path().join("sendpayd.toml"), file).unwrap();
+    let mut settings = Settings::read(dir.path()).unwrap();
+    let environment = variables(&[
+        ("SENDPAYD_ALIAS", "12"),
+        ("SENDPAYD_COLOR", "000002"),
+        ("SENDPAYD_CHAIN_USER", "me"),
+        ("SENDPAYD_CHAIN_PASSWORD", "1234"),
+        ("SENDPAYD_ANNOUNCE", "1.2.3.4:1, 5.6.7.8:2"),
+        ("SENDPAY_CI_CACHE", "of another program"),
+    ]);
+    settings.environment(environment.into_iter()).unwrap();
+    settings.set("color=000003").unwrap();
+    let config = settings.config(dir.path()).unwrap();
+    assert_eq!(config.network, Network::Signet);
+    assert_eq!(config.alias.as_deref(), Some("12"));
+    assert_eq!(config.color, Some([0, 0, 3]));
+    assert_eq!(config.announce.len(), 2);
+    let expected = ChainAuth::UserPassword {
+        user: "me".to_owned(),
+        password: "1234".to_owned(),
+    };
+    assert_eq!(config.chain.auth, expected);
+
+    let text = settings.explained();
+    for line in [
+        "network = \"signet\"",
+        "alias = \"12\"  # from SENDPAYD_ALIAS",
+        "color = \"000003\"  # from the command line",
+        "# password is set, and not shown, from SENDPAYD_CHAIN_PASSWORD",
+        "# listen = \"127.0.0.1:9735\"",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line}: {text}");
+    }
+    assert!(!text.contains("1234"));
+    // What is printed is a configuration file that says the same, but for the password.
+    std::fs::write(dir.path().join("sendpayd.toml"), &text).unwrap();
+    let again = Config::load(dir.path(), &["chain.password=1234".to_owned()]).unwrap();
+    let sources = config.sources.clone();
+    assert_eq!(Config { sources, ..again }, config);
+    for (key, source) in [
+        (
+            "network",
+            dir.path().join("sendpayd.toml").to_str().unwrap(),
+        ),
+        ("alias", "SENDPAYD_ALIAS"),
+        ("color", "cmdline"),
+    ] {
+        assert_eq!(config.sources[key], source);
+    }
+    assert!(!config.sources.contains_key("listen"));
+
+    let mut settings = Settings::default();
+    let wrong = variables(&[("SENDPAYD_CHAIN_RPC_ADRESS", "x")]);
+    let refused = settings.environment(wrong.into_iter()).unwrap_err();
+    let expected = "environment: SENDPAYD_CHAIN_RPC_ADRESS is of no key; is it \
+                    SENDPAYD_CHAIN_RPC_ADDRESS?";
+    assert_eq!(refused.to_string(), expected);
+}
+
+/// One value for a key, by itself.
+fn alone(leaf: &Leaf, value: &str) -> Result<Config, String> {
+    let text = match leaf.path.rsplit_once('.') {
+        Some((table, key)) => format!("[{table}]\n{key} = {value}\n"),
+        None => format!("{} = {value}\n", leaf.path),
+    };
+    load(&text, &[])
+}
+
+#[test]
+fn the_defaults_that_are_explained_are_those_in_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let same = |mut config: Config| {
+        config.dir = dir.path().to_owned();
+        config.sources.clear();
+        config
+    };
+    let default = same(load("", &[]).unwrap());
+    for leaf in Settings::keys() {
+        match leaf.key.kind {
+            // Alone it does nothing, and is refused for that.
+            Kind::Default(_) if leaf.path == "autoclean.cycle" => {
+                let with = |more: &str| {
+                    let file = format!("[autoclean]\nfailed_after = 1\n{more}");
+                    load(&file, &[]).unwrap().autoclean
+                };
+                assert_eq!(with("cycle = \"1h\""), with(""));
+            }
+            Kind::Default(value) => {
+                assert_eq!(same(alone(&leaf, value).unwrap()), default, "{}", leaf.path);
+            }
+            Kind::Unset(value) => {
+                // Some are refused alone, but none for its value.
+                match alone(&leaf, value) {
+                    Ok(config) => assert_ne!(same(config), default, "{}", leaf.path),
+                    Err(refused) => assert!(
+                        refused.contains("is missing") || refused.contains("does nothing without"),
+                        "{}: {refused}",
+                        leaf.path
+                    ),
+                }
+            }
+            Kind::Secret => {}
+            Kind::Table(_) => panic!("{} is no key with a value", leaf.path),
+        }
+    }
+}
+
+/// What the program prints without any settings, and no environment but what it needs.
+fn printed(arguments: &[&str], variables: &[(&str, &str)], dir: &Path) -> String {
+    let ended = Command::new(env!("CARGO_BIN_EXE_sendpayd"))
+        .env_clear()
+        .envs(variables.iter().copied())
+        .arg("--dir")
+        .arg(dir)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let (said, printed) = (String::from_utf8(ended.stderr), ended.stdout);
+    assert!(ended.status.success(), "{}", said.unwrap());
+    String::from_utf8(printed).unwrap()
+}
+
+#[test]
+fn the_example_file_is_what_the_program_prints() {
+    let dir = tempfile::tempdir().unwrap();
+    let printed = printed(&["--print-config"], &[], dir.path());
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/sendpayd.toml");
+    if std::env::var_os("UPDATE_EXAMPLE").is_some() {
+        std::fs::write(path, &printed).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    let how = "stale: UPDATE_EXAMPLE=1 cargo test -p sendpayd --test config";
+    assert_eq!(kept, printed, "{how}");
+    assert_eq!(
+        Config::load(dir.path(), &[]).unwrap().network,
+        Network::Regtest
+    );
+    let nothing = std::fs::read_dir(dir.path()).unwrap().next().is_none();
+    assert!(nothing, "printing made a file");
+}
+
+#[test]
+fn every_key_has_a_flag_and_a_variable() {
+    let dir = tempfile::tempdir().unwrap();
+    let arguments = [
+        "--print-config",
+        "--network",
+        "signet",
+        "--chain-rpc-address",
+        "h:1",
+    ];
+    let text = printed(&arguments, &[("SENDPAYD_LOG_LEVEL", "debug")], dir.path());
+    for line in [
+        "network = \"signet\"  # from the command line",
+        "rpc_address = \"h:1\"  # from the command line",
+        "level = \"debug\"  # from SENDPAYD_LOG_LEVEL",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line}: {text}");
     }
 }

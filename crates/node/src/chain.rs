@@ -1,18 +1,22 @@
 //! Following the chain: every block goes to the channel monitors, the channel manager, the sweeper
 //! and the wallet, each from the block that it saw last.
 //!
-//! The client that talks to bitcoind (or to the embedded chain) is `sendpay_chain::client`.
+//! The blocks of the start are `catch_up.rs`'s affair, those that come later `follow.rs`'s. The client
+//! that talks to bitcoind (or to the embedded chain) is `sendpay_chain::client`.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod catch_up;
+mod follow;
+mod progress;
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bitcoin::block::Header;
-use bitcoin::{Block, Network};
+use bitcoin::{Block, BlockHash};
 use lightning::chain::transaction::TransactionData;
 use lightning::chain::{BlockLocator, Listen};
-use lightning_block_sync::init::{synchronize_listeners, validate_best_block_header};
-use lightning_block_sync::poll::{ChainPoller, ValidatedBlockHeader};
-use lightning_block_sync::{BlockSourceError, HeaderCache, SpvClient};
+use lightning_block_sync::BlockSourceError;
+use lightning_block_sync::init::validate_best_block_header;
+use lightning_block_sync::poll::ValidatedBlockHeader;
 use sendpay_chain::client::ChainClient;
 use tokio::sync::{RwLock, watch};
 
@@ -20,15 +24,32 @@ use crate::ldk::{ChainMonitor, ChannelManager, ChannelMonitor, Sweeper};
 use crate::logger::NodeLogger;
 use crate::wallet::SharedWallet;
 
-/// How long one wait for a block lasts before the tip is asked for again.
-const BLOCK_WAIT: Duration = Duration::from_secs(20);
-
-/// Pause after the chain backend failed to answer.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
+pub use catch_up::CatchUpError;
+pub(crate) use catch_up::{CaughtUp, catch_up};
+pub(crate) use follow::follow;
+pub use follow::{ChainView, DeepReorganisation};
+use progress::Progress;
 
 /// The tip of the backend's best chain.
-pub(crate) async fn tip(client: &ChainClient) -> Result<ValidatedBlockHeader, BlockSourceError> {
-    validate_best_block_header(client.block_source()).await
+pub(crate) async fn tip(client: &ChainClient) -> Result<ValidatedBlockHeader, CatchUpError> {
+    Ok(validate_best_block_header(client.block_source()).await?)
+}
+
+/// What a block source says, with the causes of it.
+fn cause_text(error: BlockSourceError) -> String {
+    let error = error.into_inner();
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let more = cause.to_string();
+        // Some of LDK's errors say the next one's words themselves.
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        next = cause.source();
+    }
+    text
 }
 
 /// A monitor that is not yet in the chain monitor, with what it needs to hear of blocks.
@@ -38,16 +59,6 @@ pub(crate) type LoadedMonitor = (
     Arc<sendpay_chain::client::Fees>,
     Arc<NodeLogger>,
 );
-
-/// Brings each listener from the block it saw last to the tip. Monitors are written only every few
-/// blocks, so each has a height of its own after a restart.
-pub(crate) async fn catch_up(
-    client: &ChainClient,
-    network: Network,
-    listeners: Vec<(BlockLocator, &(dyn Listen + Send + Sync))>,
-) -> Result<(HeaderCache, ValidatedBlockHeader), BlockSourceError> {
-    synchronize_listeners(client.block_source(), network, listeners).await
-}
 
 /// All who hear of blocks while the node runs.
 pub(crate) struct Listeners {
@@ -59,10 +70,102 @@ pub(crate) struct Listeners {
     pub(crate) height: watch::Sender<u32>,
     /// Taken to change the height; see `Inner::height_fixed`.
     pub(crate) height_fixed: Arc<RwLock<()>>,
+    /// How we stand to the backend.
+    pub(crate) view: watch::Sender<ChainView>,
+    news: News,
+}
+
+/// What is told of the blocks to people.
+struct News {
+    /// The last block that all have heard of; none before the first.
+    last: Mutex<Option<BlockHash>>,
+    progress: Progress,
 }
 
 impl Listeners {
-    fn each(&self, height: u32, tell: impl Fn(&dyn Listen)) {
+    pub(crate) fn new(
+        inner: &crate::Inner,
+        height: watch::Sender<u32>,
+        view: watch::Sender<ChainView>,
+    ) -> Listeners {
+        Listeners {
+            monitor: inner.monitor.clone(),
+            manager: inner.manager.clone(),
+            sweeper: inner.sweeper.clone(),
+            wallet: inner.wallet.clone(),
+            height,
+            height_fixed: inner.height_fixed.clone(),
+            view,
+            news: News {
+                last: Mutex::new(None),
+                progress: Progress::new(),
+            },
+        }
+    }
+
+    /// The last block that came or was gone back to, if any did.
+    fn last(&self) -> Option<BlockHash> {
+        *self
+            .news
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn height(&self) -> u32 {
+        *self.height.borrow()
+    }
+
+    /// The backend's best block has this height.
+    fn aim(&self, best: u32) {
+        self.news.progress.aim(self.height(), best);
+        self.view.send_if_modified(|view| {
+            let before = std::mem::replace(&mut view.best, best);
+            before != best
+        });
+    }
+
+    /// All blocks that there are have been heard of.
+    fn followed(&self) {
+        self.view.send_if_modified(|view| {
+            let trouble = view.trouble.take();
+            if trouble.is_some() {
+                tracing::info!(height = view.best, "the chain is followed again");
+            }
+            let first = !std::mem::replace(&mut view.caught_up, true);
+            first || trouble.is_some()
+        });
+    }
+
+    /// The blocks cannot be followed now.
+    fn troubled(&self, trouble: String) {
+        self.view.send_if_modified(|view| {
+            if view.trouble.as_ref() == Some(&trouble) {
+                return false;
+            }
+            tracing::warn!(cause = %trouble, "the chain cannot be followed; trying again");
+            view.trouble = Some(trouble);
+            true
+        });
+    }
+
+    /// More was taken back than LDK waits for: its outcomes of HTLCs in those blocks stay as they are.
+    fn reorganised(&self, deep: DeepReorganisation) {
+        tracing::error!(
+            depth = deep.depth,
+            fork_height = deep.fork_height,
+            "blocks that counted as final were taken back: payments that ended in them on chain may \
+             have ended otherwise"
+        );
+        self.view.send_modify(|view| {
+            let deepest = view.deep.map_or(0, |known| known.depth);
+            if deep.depth > deepest {
+                view.deep = Some(deep);
+            }
+        });
+    }
+
+    fn each(&self, height: u32, block: BlockHash, tell: impl Fn(&dyn Listen)) {
         // LDK's interface is not async, and those who hold it wait for one commit at most.
         let _changing = tokio::task::block_in_place(|| self.height_fixed.blocking_write());
         // Monitors first: the manager may ask them about what is on chain.
@@ -71,61 +174,35 @@ impl Listeners {
         tell(&*self.sweeper);
         tell(&*self.wallet);
         self.height.send_replace(height);
+        *self
+            .news
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(block);
+        self.news.progress.reached(height);
     }
 }
 
 impl Listen for Listeners {
     fn filtered_block_connected(&self, header: &Header, data: &TransactionData, height: u32) {
-        self.each(height, |listener| {
+        self.each(height, header.block_hash(), |listener| {
             listener.filtered_block_connected(header, data, height)
         });
     }
 
     fn block_connected(&self, block: &Block, height: u32) {
-        self.each(height, |listener| listener.block_connected(block, height));
+        self.each(height, block.block_hash(), |listener| {
+            listener.block_connected(block, height);
+        });
     }
 
     fn blocks_disconnected(&self, fork_point: BlockLocator) {
-        self.each(fork_point.height, |listener| {
+        if let Some(deep) = DeepReorganisation::of(self.height(), fork_point.height) {
+            self.reorganised(deep);
+        }
+        self.each(fork_point.height, fork_point.block_hash, |listener| {
             listener.blocks_disconnected(fork_point)
         });
-    }
-}
-
-/// Follows the tip until `stop` turns true.
-pub(crate) async fn follow(
-    client: ChainClient,
-    network: Network,
-    headers: HeaderCache,
-    tip: ValidatedBlockHeader,
-    listeners: Arc<Listeners>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let poller = ChainPoller::new(client.block_source(), network);
-    let mut spv = SpvClient::new(tip, poller, headers, listeners);
-    let mut known = tip.header.block_hash();
-    let run = async {
-        loop {
-            match spv.poll_best_tip().await {
-                Ok((lightning_block_sync::poll::ChainTip::Better(header), _)) => {
-                    known = header.header.block_hash();
-                }
-                Ok(_) => {}
-                Err(cause) => {
-                    tracing::warn!(?cause, "the chain backend does not answer; trying again");
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                    continue;
-                }
-            }
-            if let Err(cause) = client.wait_for_block(known, BLOCK_WAIT).await {
-                tracing::warn!(%cause, "the chain backend does not answer; trying again");
-                tokio::time::sleep(RETRY_PAUSE).await;
-            }
-        }
-    };
-    tokio::select! {
-        () = run => {}
-        _ = stop.wait_for(|stop| *stop) => {}
     }
 }
 

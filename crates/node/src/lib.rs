@@ -17,6 +17,7 @@
 //! | `channel.rs`, `peer.rs`, `wallet.rs`, `keys.rs`, `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
 
+mod announced;
 mod background;
 mod bolt11;
 mod chain;
@@ -59,16 +60,17 @@ use bitcoin::secp256k1::PublicKey;
 use bitcoin::{Address, FeeRate, Network};
 use lightning::events::FundingInfo;
 use lightning::ln::channelmanager::PaymentId as LdkPaymentId;
-use lightning::ln::msgs::SocketAddress;
 use lightning::util::config::UserConfig;
 use sendpay_chain::client::{Broadcaster, ChainClient, Fees};
 use sendpay_ledger::{Begun, Failure, Invoice, Ledger, NodeId, PaymentHash, Preimage, Store};
 use tokio::sync::{Mutex as AsyncMutex, Notify, RwLock as AsyncRwLock, broadcast, watch};
 use tokio::task::JoinSet;
 
+pub use announced::{AnnouncedAddress, AnnouncedAddressError};
 pub use bolt11::{
     Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode, unverified_payment_hash,
 };
+pub use chain::{CatchUpError, ChainView, DeepReorganisation};
 pub use channel::{Channel, ChannelStage, OpenChannel, OpenError, OpenedChannel, RemoteTerms};
 pub use close::{CloseChannel, CloseError, ClosedChannel, Closing};
 pub use failure::code;
@@ -106,7 +108,9 @@ pub struct NodeConfig {
     /// Colour shown to the network; None makes it of the node id.
     pub color: Option<[u8; 3]>,
     /// Addresses told to the network.
-    pub announce: Vec<SocketAddr>,
+    pub announce: Vec<AnnouncedAddress>,
+    /// A SOCKS5 proxy, Tor's, through which all other nodes are dialled. None dials them directly.
+    pub proxy: Option<SocketAddr>,
 }
 
 /// Digits of the node id that make an alias.
@@ -142,6 +146,7 @@ pub(crate) struct Inner {
     pub(crate) sweeper: Arc<ldk::Sweeper>,
     pub(crate) listening: Option<SocketAddr>,
     pub(crate) height: watch::Receiver<u32>,
+    pub(crate) chain_view: watch::Receiver<chain::ChainView>,
     /// Held by a send from the look at the height to LDK's own, so that the `cltv_expiry` in the
     /// record is the one in the HTLC.
     pub(crate) height_fixed: Arc<AsyncRwLock<()>>,
@@ -207,11 +212,8 @@ impl Inner {
         for (to, from) in alias.iter_mut().zip(self.alias().as_bytes()) {
             *to = *from;
         }
-        let addresses = self
-            .config
-            .announce
-            .iter()
-            .map(|address| SocketAddress::from(*address));
+        let addresses = self.config.announce.iter();
+        let addresses = addresses.filter_map(AnnouncedAddress::to_ldk);
         self.peers
             .broadcast_node_announcement(self.color(), alias, addresses.collect());
     }
@@ -256,6 +258,11 @@ impl Node {
     /// Height of the last block that every part has seen.
     pub fn height(&self) -> u32 {
         *self.inner.height.borrow()
+    }
+
+    /// How the node and its chain backend stand to each other.
+    pub fn chain_view(&self) -> ChainView {
+        self.inner.chain_view.borrow().clone()
     }
 
     /// Resolves when the height reaches `height`.

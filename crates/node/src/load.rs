@@ -20,14 +20,12 @@ use lightning::util::persist::{
     SCORER_PERSISTENCE_PRIMARY_NAMESPACE, SCORER_PERSISTENCE_SECONDARY_NAMESPACE,
 };
 use lightning::util::ser::ReadableArgs;
-use lightning_block_sync::HeaderCache;
-use lightning_block_sync::poll::ValidatedBlockHeader;
 use sendpay_chain::client::{Broadcaster, ChainClient, Fees};
 use sendpay_ledger::Store;
 use tokio::runtime::Handle;
 
 use crate::NodeConfig;
-use crate::chain::{self, LoadedMonitor};
+use crate::chain::{self, CaughtUp, LoadedMonitor};
 use crate::clock::unix_seconds;
 use crate::keys::Seed;
 use crate::ldk::{
@@ -99,6 +97,9 @@ pub(crate) async fn load(
 ) -> Result<Loaded, StartError> {
     let network = ground.config.network;
     let wallet = ChainWallet::open(ground.store.clone(), seed, network, tip).await?;
+    // What is made anew beside an older wallet (the sweeper is stored when it has something to sweep)
+    // begins where the wallet stands: at the tip, it would hold up the start until all blocks are read.
+    let tip = wallet.best_block();
     let wallet = Arc::new(wallet);
     let (monitor, monitors) = load_monitors(ground).await?;
     let graph = load_graph(ground).await?;
@@ -290,7 +291,7 @@ async fn load_sweeper(
 pub(crate) async fn replay_blocks(
     ground: &Ground,
     mut loaded: Loaded,
-) -> Result<(Loaded, HeaderCache, ValidatedBlockHeader), StartError> {
+) -> Result<(Loaded, CaughtUp), StartError> {
     let monitors: Vec<(BlockLocator, LoadedMonitor)> = std::mem::take(&mut loaded.monitors)
         .into_iter()
         .map(|(block, monitor)| {
@@ -306,9 +307,7 @@ pub(crate) async fn replay_blocks(
     for (block, monitor) in &monitors {
         listeners.push((*block, monitor));
     }
-    let (headers, tip) = chain::catch_up(&ground.client, ground.config.network, listeners)
-        .await
-        .map_err(|cause| StartError::Chain(format!("{:?}", cause.into_inner())))?;
+    let caught_up = chain::catch_up(&ground.client, ground.config.network, listeners).await?;
     for (_, (monitor, ..)) in monitors {
         let id: ChannelId = monitor.channel_id();
         loaded
@@ -319,5 +318,5 @@ pub(crate) async fn replay_blocks(
                 cause: format!("two monitors of channel {id}"),
             })?;
     }
-    Ok((loaded, headers, tip))
+    Ok((loaded, caught_up))
 }

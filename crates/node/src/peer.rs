@@ -8,11 +8,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bitcoin::hex::DisplayHex;
 use bitcoin::secp256k1::PublicKey;
+use lightning::sign::EntropySource;
 use thiserror::Error;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::sync::watch;
+use tokio_socks::Error as SocksError;
+use tokio_socks::tcp::Socks5Stream;
 
 use crate::Inner;
 
@@ -21,6 +25,8 @@ const SECONDARY: &str = "peers";
 
 /// How long a TCP connection and the Lightning handshake may take together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same through a proxy: Tor may have to find its way to an onion service first.
+const PROXIED_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often peers are looked over.
 const LOOK: Duration = Duration::from_millis(250);
 /// First and longest pause between two tries at one peer.
@@ -51,12 +57,36 @@ pub enum ConnectError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The proxy did not get us there.
+    #[error("cannot connect to {address} through the proxy {proxy}: {source}")]
+    Proxy {
+        /// Where.
+        address: String,
+        /// The proxy.
+        proxy: SocketAddr,
+        /// What it said.
+        source: SocksError,
+    },
+    /// The system does not let us use the connection.
+    #[error("cannot use the connection: {0}")]
+    Socket(std::io::Error),
+    /// It is an onion service, and we have no proxy to reach it by.
+    #[error("{0} is an onion service: that needs proxy in the configuration")]
+    NoProxy(String),
     /// The connection stands but the Lightning handshake does not, or nothing came in time.
     #[error("{0} did not complete the Lightning handshake")]
     Handshake(PublicKey),
     /// It is our own id.
     #[error("that is this node itself")]
     Ourselves,
+    /// We do not know yet how high the chain is, and could take an HTLC that has no time left.
+    #[error("still reading blocks, at {height} of {best}: peers are connected after that")]
+    CatchingUp {
+        /// Height of the last block that was read.
+        height: u32,
+        /// Height of the last block that there is.
+        best: u32,
+    },
 }
 
 /// A connected peer.
@@ -72,12 +102,29 @@ pub struct Peer {
     pub inbound: bool,
 }
 
-/// Accepts connections until `stop`.
-pub(crate) async fn listen(
+/// Lets peers in and dials those of our channels until `stop`, from when the blocks that came while
+/// the node was away have been read.
+pub(crate) async fn meet(
     inner: Arc<Inner>,
-    listener: TcpListener,
+    listener: Option<TcpListener>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let mut chain = inner.chain_view.clone();
+    tokio::select! {
+        caught_up = chain.wait_for(|chain| chain.caught_up) => if caught_up.is_err() { return },
+        _ = stop.wait_for(|stop| *stop) => return,
+    }
+    let dialling = keep_connected(inner.clone(), stop.clone());
+    match listener {
+        Some(listener) => {
+            tokio::join!(dialling, listen(inner, listener, stop));
+        }
+        None => dialling.await,
+    }
+}
+
+/// Accepts connections until `stop`.
+async fn listen(inner: Arc<Inner>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(tokio::sync::Semaphore::new(INBOUND_MAX));
     loop {
         let accepted = tokio::select! {
@@ -169,6 +216,13 @@ pub(crate) async fn connect(
     if node_id == inner.node_id {
         return Err(ConnectError::Ourselves);
     }
+    let chain = inner.chain_view.borrow().clone();
+    if !chain.caught_up {
+        return Err(ConnectError::CatchingUp {
+            height: *inner.height.borrow(),
+            best: chain.best,
+        });
+    }
     if let Some(peer) = find(inner, &node_id) {
         if let Some(address) = address {
             remember(inner, &node_id, &address);
@@ -179,26 +233,26 @@ pub(crate) async fn connect(
         Some(address) => address,
         None => return Err(ConnectError::NoAddress(node_id)),
     };
-    let peer = tokio::time::timeout(CONNECT_TIMEOUT, dial(inner, node_id, &address))
+    let peer = tokio::time::timeout(patience(inner), dial(inner, node_id, &address))
         .await
         .map_err(|_| ConnectError::Handshake(node_id))??;
     remember(inner, &node_id, &address);
     Ok(peer)
 }
 
+fn patience(inner: &Inner) -> Duration {
+    match inner.config.proxy {
+        Some(_) => PROXIED_TIMEOUT,
+        None => CONNECT_TIMEOUT,
+    }
+}
+
 async fn dial(inner: &Arc<Inner>, node_id: PublicKey, address: &str) -> Result<Peer, ConnectError> {
-    let resolve = |source| ConnectError::Resolve {
-        address: address.to_owned(),
-        source,
+    let stream = match inner.config.proxy {
+        Some(proxy) => reach_through(inner, proxy, address).await?,
+        None => reach(address).await?,
     };
-    let socket = lookup_host(address).await.map_err(resolve)?.next();
-    let socket = socket.ok_or_else(|| resolve(std::io::ErrorKind::NotFound.into()))?;
-    let tcp = |source| ConnectError::Tcp {
-        address: socket,
-        source,
-    };
-    let stream = TcpStream::connect(socket).await.map_err(tcp)?;
-    let (stream, twin) = prepared(stream).map_err(tcp)?;
+    let (stream, twin) = prepared(stream).map_err(ConnectError::Socket)?;
     let disconnected = lightning_net_tokio::setup_outbound(inner.peers.clone(), node_id, stream);
     let peers = inner.peers.clone();
     let mut watched = tokio::spawn(async move {
@@ -214,6 +268,42 @@ async fn dial(inner: &Arc<Inner>, node_id: PublicKey, address: &str) -> Result<P
             () = tokio::time::sleep(Duration::from_millis(2)) => {}
         }
     }
+}
+
+/// Connects without a proxy.
+async fn reach(address: &str) -> Result<TcpStream, ConnectError> {
+    let name = address.rsplit_once(':').map_or(address, |(name, _)| name);
+    if name.ends_with(".onion") {
+        return Err(ConnectError::NoProxy(address.to_owned()));
+    }
+    let resolve = |source| ConnectError::Resolve {
+        address: address.to_owned(),
+        source,
+    };
+    let socket = lookup_host(address).await.map_err(resolve)?.next();
+    let socket = socket.ok_or_else(|| resolve(std::io::ErrorKind::NotFound.into()))?;
+    let tcp = |source| ConnectError::Tcp {
+        address: socket,
+        source,
+    };
+    TcpStream::connect(socket).await.map_err(tcp)
+}
+
+/// Connects through a SOCKS5 proxy, which resolves names too: nobody else hears of them. Each
+/// connection logs in under another name, for which Tor takes another way through its network.
+async fn reach_through(
+    inner: &Inner,
+    proxy: SocketAddr,
+    address: &str,
+) -> Result<TcpStream, ConnectError> {
+    let failed = |source| ConnectError::Proxy {
+        address: address.to_owned(),
+        proxy,
+        source,
+    };
+    let name = inner.keys.get_secure_random_bytes().to_lower_hex_string();
+    let connected = Socks5Stream::connect_with_password(proxy, address, &name, &name).await;
+    Ok(connected.map_err(failed)?.into_inner())
 }
 
 fn find(inner: &Inner, node_id: &PublicKey) -> Option<Peer> {
@@ -257,7 +347,7 @@ fn known_address(inner: &Inner, node_id: &PublicKey) -> Option<String> {
 }
 
 /// Dials every peer with whom we have a channel, whose address we know, and who is away.
-pub(crate) async fn keep_connected(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
+async fn keep_connected(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
     let mut tries: HashMap<PublicKey, (Instant, Duration)> = HashMap::new();
     loop {
         let away: Vec<PublicKey> = channel_peers(&inner)
@@ -278,7 +368,7 @@ pub(crate) async fn keep_connected(inner: Arc<Inner>, mut stop: watch::Receiver<
             let inner = inner.clone();
             tokio::spawn(async move {
                 let dialled = dial(&inner, node_id, &address);
-                match tokio::time::timeout(CONNECT_TIMEOUT, dialled).await {
+                match tokio::time::timeout(patience(&inner), dialled).await {
                     Ok(Ok(_)) => tracing::info!(%node_id, %address, "connected again"),
                     Ok(Err(cause)) => tracing::debug!(%node_id, %cause, "peer is away"),
                     Err(_) => tracing::debug!(%node_id, "peer does not answer"),

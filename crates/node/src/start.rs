@@ -1,8 +1,9 @@
 //! The start, in the order that keeps the records true, and the stop.
 //!
 //! Store and ledger are open already. Then: keys, wallet, monitors, manager; blocks replayed to
-//! each; queued events; our pending records compared with what LDK knows; and only then peers. The
-//! daemon opens its socket after `Node::start` has returned.
+//! each until all have seen the same ones; queued events; our pending records compared with what LDK
+//! knows; and only then the rest of the blocks, and after these peers. The daemon opens its socket
+//! when `Node::start` has returned.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
@@ -22,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex as AsyncMutex, Notify, RwLock as AsyncRwLock, watch};
 use tokio::task::JoinSet;
 
-use crate::chain::{self, Listeners};
+use crate::chain::{self, CatchUpError, CaughtUp, ChainView, Listeners};
 use crate::clock::{since_epoch, unix_seconds};
 use crate::keys::{Seed, SeedError};
 use crate::ldk::{Gossip, PeerManager};
@@ -46,8 +47,8 @@ pub enum StartError {
     #[error(transparent)]
     Wallet(#[from] WalletError),
     /// The chain backend gave no tip, or not all blocks.
-    #[error("cannot read the chain: {0}")]
-    Chain(String),
+    #[error(transparent)]
+    Chain(#[from] CatchUpError),
     /// A part of LDK's state cannot be read.
     #[error("cannot read the {what} from the store: {cause}")]
     State {
@@ -74,7 +75,7 @@ pub enum StartError {
 
 impl Node {
     /// Starts the node over an open store. When it returns, the records are true and the node
-    /// answers; peers are being connected.
+    /// answers; peers are being connected, once the blocks that are still missing have been read.
     pub async fn start(
         config: NodeConfig,
         store: Store,
@@ -95,17 +96,18 @@ impl Node {
             broadcaster,
             fees,
         };
-        let tip = chain::tip(&ground.client)
-            .await
-            .map_err(|cause| StartError::Chain(format!("{:?}", cause.into_inner())))?;
+        let tip = chain::tip(&ground.client).await?;
         let loaded = load(&ground, &seed, chain::locator(&tip)).await?;
-        let (loaded, headers, tip) = replay_blocks(&ground, loaded).await?;
+        let (loaded, caught_up) = replay_blocks(&ground, loaded).await?;
+        let CaughtUp { headers, tip, view } = caught_up;
         let listener = bind(&ground.config).await?;
         let listening = listener
             .as_ref()
             .and_then(|listener| listener.local_addr().ok());
         let (height, height_seen) = watch::channel(tip.height);
-        let inner = join(ground, loaded, ledger, listening, height_seen)?;
+        let (view, viewed) = watch::channel(view);
+        let inner = join(ground, loaded, ledger, listening, (height_seen, viewed))?;
+        let listeners = Arc::new(Listeners::new(&inner, height, view));
         run_queued_events(&inner).await;
         let never_left = inner.fail_what_never_left().await?;
         if never_left > 0 {
@@ -116,7 +118,7 @@ impl Node {
         }
         inner.review_holds().await;
         crate::channel::review_openings(&inner).await;
-        Ok(run(inner, listener, height, headers, tip).await)
+        Ok(run(inner, listener, listeners, headers, tip).await)
     }
 
     /// Stops: peers first, then the state is written whole.
@@ -169,7 +171,7 @@ fn join(
     loaded: Loaded,
     ledger: Ledger,
     listening: Option<std::net::SocketAddr>,
-    height: watch::Receiver<u32>,
+    (height, chain_view): (watch::Receiver<u32>, watch::Receiver<ChainView>),
 ) -> Result<Arc<Inner>, StartError> {
     let node_id = ground
         .keys
@@ -216,6 +218,7 @@ fn join(
         sweeper: loaded.sweeper,
         listening,
         height,
+        chain_view,
         height_fixed: Arc::new(AsyncRwLock::new(())),
         stop: watch::channel(false).0,
         failures: Mutex::new(HashMap::new()),
@@ -241,19 +244,11 @@ async fn run_queued_events(inner: &Arc<Inner>) {
 async fn run(
     inner: Arc<Inner>,
     listener: Option<TcpListener>,
-    height: watch::Sender<u32>,
+    listeners: Arc<Listeners>,
     headers: HeaderCache,
     tip: ValidatedBlockHeader,
 ) -> Node {
     let mut tasks = JoinSet::new();
-    let listeners = Arc::new(Listeners {
-        monitor: inner.monitor.clone(),
-        manager: inner.manager.clone(),
-        sweeper: inner.sweeper.clone(),
-        wallet: inner.wallet.clone(),
-        height,
-        height_fixed: inner.height_fixed.clone(),
-    });
     let network = inner.config.network;
     let stop = || inner.stop.subscribe();
     tasks.spawn(chain::follow(
@@ -270,10 +265,7 @@ async fn run(
     tasks.spawn(background::announce(inner.clone(), stop()));
     tasks.spawn(background::watch_holds(inner.clone(), stop()));
     tasks.spawn(invoice_end::expire_invoices(inner.clone(), stop()));
-    tasks.spawn(peer::keep_connected(inner.clone(), stop()));
-    if let Some(listener) = listener {
-        tasks.spawn(peer::listen(inner.clone(), listener, stop()));
-    }
+    tasks.spawn(peer::meet(inner.clone(), listener, stop()));
     Node {
         inner,
         tasks: Arc::new(AsyncMutex::new(tasks)),

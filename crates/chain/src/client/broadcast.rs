@@ -8,7 +8,6 @@ use bitcoin::{BlockHash, Transaction, Txid};
 use lightning::chain::chaininterface::{BroadcasterInterface, TransactionType};
 use tokio::sync::{broadcast, mpsc};
 
-use super::connection::CallError;
 use super::{BroadcastError, ChainClient};
 
 /// Packages that wait to be sent. LDK hands over a few for each channel that closes; what does not
@@ -149,11 +148,7 @@ async fn send(client: &ChainClient, mut attempt: Refused, refused: &mut Vec<Refu
         return Outcome::Answered;
     };
     let outcome = match &error {
-        BroadcastError::Unavailable(
-            CallError::Unreachable { .. }
-            | CallError::Unauthorized { .. }
-            | CallError::Cookie { .. },
-        ) => Outcome::Unreachable,
+        BroadcastError::Unavailable(cause) if cause.is_unasked() => Outcome::Unreachable,
         _ => Outcome::Answered,
     };
     attempt.tries = attempt.tries.saturating_add(1);

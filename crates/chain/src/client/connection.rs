@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -18,6 +19,13 @@ const UNAUTHORIZED: i32 = 401;
 
 /// Bytes of a cookie file at most: a longer one is not bitcoind's.
 const COOKIE_BYTES_MAX: u64 = 4_096;
+
+/// How long one call may take. bitcoind is silent for minutes while it writes its coins to a slow
+/// disk; a call that was given up is made again later, and meanwhile its operator knows.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes that are shown of an answer which is no JSON.
+const SHOWN_BYTES_MAX: usize = 200;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +54,27 @@ pub enum CallError {
         #[source]
         source: RpcClientError,
     },
+    /// It took too long.
+    #[error("the chain at {address} has not answered {method} within {} s", CALL_TIMEOUT.as_secs())]
+    Slow {
+        /// Address of the server.
+        address: String,
+        /// What was asked.
+        method: &'static str,
+    },
+    /// The server, or what stands before it, does not want to answer now: too many requests, or a
+    /// method that this user may not call.
+    #[error("the chain at {address} answers {method} with HTTP {status}: {text}")]
+    Http {
+        /// Address of the server.
+        address: String,
+        /// What was asked.
+        method: &'static str,
+        /// HTTP's status, such as 429 or 503.
+        status: i32,
+        /// What came with it; the start of it if it is long.
+        text: String,
+    },
     /// The server answered with an error of its own.
     #[error("{method}: {message} (code {code})")]
     Refused {
@@ -67,21 +96,46 @@ pub enum CallError {
 }
 
 impl CallError {
-    pub(super) fn new(address: &str, method: &'static str, error: RpcClientError) -> Self {
+    fn new(address: &str, method: &'static str, error: RpcClientError) -> Self {
+        let address = address.to_owned();
         match error {
             RpcClientError::Rpc(error) => CallError::Refused {
                 method,
                 code: error.code,
                 message: error.message,
             },
-            RpcClientError::InvalidData(detail) => CallError::Malformed { method, detail },
-            error if is_unauthorized(&error) => CallError::Unauthorized {
-                address: address.to_owned(),
-            },
-            source => CallError::Unreachable {
-                address: address.to_owned(),
-                source,
-            },
+            RpcClientError::InvalidData(detail)
+            | RpcClientError::Http(HttpClientError::Parse(detail)) => {
+                CallError::Malformed { method, detail }
+            }
+            RpcClientError::Http(HttpClientError::Http(http)) => {
+                if http.status_code == UNAUTHORIZED {
+                    return CallError::Unauthorized { address };
+                }
+                let shown = http.contents.get(..SHOWN_BYTES_MAX);
+                let shown = shown.unwrap_or(&http.contents);
+                CallError::Http {
+                    address,
+                    method,
+                    status: http.status_code,
+                    text: String::from_utf8_lossy(shown).trim().to_owned(),
+                }
+            }
+            source @ RpcClientError::Http(HttpClientError::Transport(_)) => {
+                CallError::Unreachable { address, source }
+            }
+        }
+    }
+
+    /// Whether nobody has looked at what was asked: the same may be asked again.
+    pub(super) fn is_unasked(&self) -> bool {
+        match self {
+            CallError::Cookie { .. }
+            | CallError::Unauthorized { .. }
+            | CallError::Unreachable { .. }
+            | CallError::Slow { .. }
+            | CallError::Http { .. } => true,
+            CallError::Refused { .. } | CallError::Malformed { .. } => false,
         }
     }
 
@@ -122,32 +176,65 @@ impl Connection {
         })
     }
 
-    pub(super) fn address(&self) -> &str {
-        &self.address
-    }
-
-    /// Another connection, for a call that is answered late: the shared one answers in order.
-    pub(super) fn another(&self) -> RpcClient {
-        RpcClient::new(&self.current().credentials, url(&self.address))
+    /// Calls a method once, on a connection of its own: for a call that is answered late, as the
+    /// shared one answers in order, or that must not be made twice. The server may take `extra`
+    /// longer than for others.
+    pub(super) async fn call_alone<T>(
+        &self,
+        method: &'static str,
+        params: &[Value],
+        extra: Duration,
+    ) -> Result<T, CallError>
+    where
+        JsonResponse: TryInto<T>,
+        <JsonResponse as TryInto<T>>::Error: ToParseErrorMessage,
+    {
+        let client = RpcClient::new(&self.current().credentials, url(&self.address));
+        let called = client.call_method(method, params);
+        match tokio::time::timeout(CALL_TIMEOUT.saturating_add(extra), called).await {
+            Ok(result) => result.map_err(|error| CallError::new(&self.address, method, error)),
+            Err(_) => Err(self.slow(method)),
+        }
     }
 
     /// Calls a method. If the server does not know our cookie any more, it is read again; if the
     /// connection was lost, as at a restart, the call is made once more. So this is for methods
     /// that may be called twice.
-    pub(super) async fn call<T>(&self, method: &str, params: &[Value]) -> Result<T, RpcClientError>
+    pub(super) async fn call<T>(
+        &self,
+        method: &'static str,
+        params: &[Value],
+    ) -> Result<T, CallError>
     where
         JsonResponse: TryInto<T>,
         <JsonResponse as TryInto<T>>::Error: ToParseErrorMessage,
     {
         let used = self.current();
-        match used.client.call_method(method, params).await {
-            Err(error) if is_unauthorized(&error) || is_transport(&error) => {
-                match self.renew(&used.credentials, is_transport(&error)) {
-                    Some(client) => client.call_method(method, params).await,
-                    None => Err(error),
+        let called = async {
+            match used.client.call_method(method, params).await {
+                Err(error) if is_unauthorized(&error) || is_transport(&error) => {
+                    match self.renew(&used.credentials, is_transport(&error)) {
+                        Some(client) => client.call_method(method, params).await,
+                        None => Err(error),
+                    }
                 }
+                result => result,
             }
-            result => result,
+        };
+        match tokio::time::timeout(CALL_TIMEOUT, called).await {
+            Ok(result) => result.map_err(|error| CallError::new(&self.address, method, error)),
+            Err(_) => {
+                // What still comes on that connection belongs to nobody.
+                self.renew(&used.credentials, true);
+                Err(self.slow(method))
+            }
+        }
+    }
+
+    fn slow(&self, method: &'static str) -> CallError {
+        CallError::Slow {
+            address: self.address.clone(),
+            method,
         }
     }
 

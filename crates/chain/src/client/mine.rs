@@ -1,5 +1,7 @@
 //! Makes and unmakes blocks: for regtest only, where blocks come on request.
 
+use std::time::Duration;
+
 use bitcoin::{Address, BlockHash};
 use serde_json::{Value, json};
 
@@ -20,13 +22,11 @@ impl ChainClient {
         let method = "generatetoaddress";
         let params = [json!(count), json!(address.to_string())];
         // On a connection of its own and without a second try, which might make them twice.
-        let made = self
+        let hashes: Value = self
             .inner
             .connection
-            .another()
-            .call_method::<Value>(method, &params)
-            .await;
-        let hashes = made.map_err(|error| self.call_error(method, error))?;
+            .call_alone(method, &params, Duration::ZERO)
+            .await?;
         serde_json::from_value(hashes)
             .map_err(|error| CallError::malformed(method, error.to_string()))
     }

@@ -19,7 +19,6 @@ use std::sync::Arc;
 
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{BlockHash, Network, Transaction};
-use lightning_block_sync::rpc::RpcClientError;
 use serde_json::{Value, json};
 
 pub use broadcast::{BROADCAST_QUEUE_MAX, Broadcaster};
@@ -73,6 +72,18 @@ pub enum ConnectError {
         /// What it says it is doing.
         message: String,
     },
+    /// The server is Bitcoin Core as it was before what this client needs.
+    #[error(
+        "the chain at {address} is version {} of Bitcoin Core; {} or later is needed",
+        VersionText(*.found),
+        VersionText(VERSION_MIN)
+    )]
+    TooOld {
+        /// Address of the server.
+        address: String,
+        /// Its version as bitcoind counts, such as 250100.
+        found: u64,
+    },
     /// The server is on another network.
     #[error("the chain at {address} is {found}, not {expected}")]
     WrongNetwork {
@@ -123,10 +134,29 @@ pub struct ChainState {
     pub initial_block_download: bool,
     /// The median time of the last eleven blocks, in seconds since 1970, if it is told.
     pub median_time: Option<u64>,
+    /// The lowest block that it still has, if it removes old ones.
+    pub pruned_below: Option<u32>,
+}
+
+/// The oldest Bitcoin Core that this client works with, 26.0: the first whose `submitpackage` is
+/// there on every network, so that a child can pay for its parents.
+pub const VERSION_MIN: u64 = 260_000;
+
+/// A version as people write it: 250100 is 25.1.0.
+struct VersionText(u64);
+
+impl std::fmt::Display for VersionText {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (major, minor, patch) = (self.0 / 10_000, self.0 / 100 % 100, self.0 % 100);
+        write!(formatter, "{major}.{minor}.{patch}")
+    }
 }
 
 /// bitcoind's number for a server that is still starting.
 const RPC_IN_WARMUP: i64 = -28;
+
+/// bitcoind's number for a height that the chain does not reach.
+const RPC_INVALID_PARAMETER: i64 = -8;
 
 /// bitcoind's number for a transaction whose outputs are in the chain.
 const RPC_ALREADY_IN_CHAIN: i64 = -27;
@@ -171,16 +201,19 @@ impl ChainClient {
                 wait_support: WaitSupport::default(),
             }),
         };
-        let info = match client.call("getblockchaininfo", &[]).await {
-            Err(CallError::Refused {
+        let starting = |error| match error {
+            CallError::Refused {
                 code: RPC_IN_WARMUP,
                 message,
                 ..
-            }) => {
-                return Err(ConnectError::Starting { address, message });
-            }
-            other => other?,
+            } => ConnectError::Starting {
+                address: address.clone(),
+                message,
+            },
+            other => other.into(),
         };
+        let info = client.call("getblockchaininfo", &[]).await;
+        let info = info.map_err(starting)?;
         let found = info
             .get("chain")
             .and_then(Value::as_str)
@@ -192,6 +225,13 @@ impl ChainClient {
                 expected: config.network,
                 found,
             });
+        }
+        let method = "getnetworkinfo";
+        let info = client.call(method, &[]).await?;
+        let found = info.get("version").and_then(Value::as_u64);
+        let found = found.ok_or_else(|| CallError::malformed(method, "no version"))?;
+        if found < VERSION_MIN {
+            return Err(ConnectError::TooOld { address, found });
         }
         Ok(client)
     }
@@ -234,6 +274,7 @@ impl ChainClient {
                 .and_then(Value::as_u64)
                 .and_then(|height| u32::try_from(height).ok())
         };
+        let pruned_below = height("pruneheight");
         let hash = info
             .get("bestblockhash")
             .and_then(Value::as_str)
@@ -247,9 +288,29 @@ impl ChainClient {
                     .and_then(Value::as_bool)
                     .unwrap_or(false),
                 median_time: info.get("mediantime").and_then(Value::as_u64),
+                pruned_below,
             }),
             _ => Err(CallError::malformed(method, "no best block")),
         }
+    }
+
+    /// The block of the best chain at a height, if it reaches that far.
+    ///
+    /// # Errors
+    ///
+    /// The chain could not be asked, or answered something else.
+    pub async fn block_hash(&self, height: u32) -> Result<Option<BlockHash>, CallError> {
+        let method = "getblockhash";
+        let hash = match self.call(method, &[json!(height)]).await {
+            Err(CallError::Refused {
+                code: RPC_INVALID_PARAMETER,
+                ..
+            }) => return Ok(None),
+            answer => answer?,
+        };
+        let hash = hash.as_str().and_then(|hash| hash.parse().ok());
+        hash.map(Some)
+            .ok_or_else(|| CallError::malformed(method, "no hash"))
     }
 
     /// Sends a transaction. One that waits or is in the chain already was sent, too.
@@ -317,11 +378,6 @@ impl ChainClient {
 
     /// Asks for anything, with the answer as JSON.
     async fn call(&self, method: &'static str, params: &[Value]) -> Result<Value, CallError> {
-        let result = self.inner.connection.call::<Value>(method, params).await;
-        result.map_err(|error| self.call_error(method, error))
-    }
-
-    fn call_error(&self, method: &'static str, error: RpcClientError) -> CallError {
-        CallError::new(self.inner.connection.address(), method, error)
+        self.inner.connection.call(method, params).await
     }
 }

@@ -2,10 +2,22 @@
 
 use bitcoin::{BlockHash, OutPoint};
 use lightning_block_sync::gossip::UtxoSource;
-use lightning_block_sync::{BlockData, BlockHeaderData, BlockSource, BlockSourceResult};
+use lightning_block_sync::{
+    BlockData, BlockHeaderData, BlockSource, BlockSourceError, BlockSourceResult,
+};
 use serde_json::{Value, json};
 
-use super::ChainClient;
+use super::{CallError, ChainClient};
+
+impl From<CallError> for BlockSourceError {
+    /// What makes no sense will make none the next time; all else may be asked again.
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Malformed { .. } => BlockSourceError::persistent(error),
+            _ => BlockSourceError::transient(error),
+        }
+    }
+}
 
 impl BlockSource for ChainClient {
     async fn get_header<'a>(

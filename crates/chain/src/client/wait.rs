@@ -98,10 +98,9 @@ impl ChainClient {
         let waited = self
             .inner
             .connection
-            .another()
-            .call_method::<Value>(method, &params)
+            .call_alone::<Value>(method, &params, Duration::from_millis(timeout_ms))
             .await;
-        match waited.map_err(|error| self.call_error(method, error)) {
+        match waited {
             Ok(_) => Ok(()),
             Err(CallError::Refused { code, .. }) => {
                 let next = match support {

@@ -3,11 +3,15 @@
 use crate::server::{cli, serve, text};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 /// Runs the program with a `man` of ours first in the path, which knows one page by its name, shows
 /// any file, and remembers what it was asked for.
 fn run(dir: &Path, arguments: &[&str]) -> (Output, String) {
+    run_program(cli(dir), dir, arguments)
+}
+
+fn run_program(mut program: Command, dir: &Path, arguments: &[&str]) -> (Output, String) {
     let asked = dir.join("asked");
     std::fs::write(&asked, "").unwrap();
     let man = dir.join("man");
@@ -20,7 +24,7 @@ fn run(dir: &Path, arguments: &[&str]) -> (Output, String) {
     std::fs::write(&man, script).unwrap();
     std::fs::set_permissions(&man, std::fs::Permissions::from_mode(0o700)).unwrap();
     let path = format!("{}:/usr/bin:/bin", dir.display());
-    let output = cli(dir).env("PATH", path).args(arguments).output().unwrap();
+    let output = program.env("PATH", path).args(arguments).output().unwrap();
     (output, std::fs::read_to_string(asked).unwrap())
 }
 
@@ -36,7 +40,15 @@ fn a_page_that_man_has_is_shown_without_a_daemon() {
 #[test]
 fn a_page_beside_a_program_that_was_built_is_shown_by_its_file() {
     let dir = tempfile::tempdir().unwrap();
-    let (output, asked) = run(dir.path(), &["help", "listsendpays"]);
+    // Built in the tree's own folder, wherever this test was built.
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let built = dir.path().join("target/debug");
+    std::fs::create_dir_all(&built).unwrap();
+    let program = built.join("sendpay-cli");
+    std::fs::copy(env!("CARGO_BIN_EXE_sendpay-cli"), &program).unwrap();
+    std::os::unix::fs::symlink(tree.join("docs"), dir.path().join("docs")).unwrap();
+    let arguments = ["help", "listsendpays"];
+    let (output, asked) = run_program(Command::new(program), dir.path(), &arguments);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains(".SH \"SYNOPSIS\""));
     let asked: Vec<&str> = asked.lines().collect();

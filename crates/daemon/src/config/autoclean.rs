@@ -1,6 +1,7 @@
 //! `[autoclean]`: which old records are removed, and where they go first.
 
 use super::ConfigError;
+use super::keys::settings;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,25 +9,27 @@ use std::time::Duration;
 /// How often old records are looked for when the user does not say; as in CLN.
 const CYCLE: Duration = Duration::from_secs(3600);
 
-/// `[autoclean]` as the user wrote it.
-#[derive(Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawAutoclean {
-    /// How long complete records are kept after they completed. Default: for ever.
-    complete_after: Option<RawSpan>,
-    /// How long failed records are kept after they failed. Default: for ever.
-    failed_after: Option<RawSpan>,
-    /// How often old ones are looked for. Default: an hour.
-    cycle: Option<RawSpan>,
-    /// The file that they are written to first, a line of JSON for each; a relative path is one in
-    /// the directory. Default: none.
-    archive: Option<PathBuf>,
+settings! {
+    /// `[autoclean]` as the user wrote it. A length of time is in seconds, or has a unit: 90m, 12h,
+    /// 30d, 52w.
+    pub(super) struct RawAutoclean {
+        /// How long complete records are kept after they completed: seconds, or "90m", "12h", "30d",
+        /// "52w". Without it, for ever.
+        complete_after: RawSpan = unset(r#""52w""#),
+        /// How long failed records are kept after they failed. Without it, for ever.
+        failed_after: RawSpan = unset(r#""30d""#),
+        /// How often old ones are looked for.
+        cycle: RawSpan = default(r#""1h""#),
+        /// The file that they are written to first, a line of JSON for each; a relative path is one
+        /// in DIR. Without it, they are gone.
+        archive: PathBuf = unset(r#""archive.jsonl""#),
+    }
 }
 
 /// A length of time: seconds, or a number with s, m, h, d or w.
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
-enum RawSpan {
+pub(super) enum RawSpan {
     Seconds(u64),
     Text(String),
 }

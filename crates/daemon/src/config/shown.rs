@@ -86,6 +86,9 @@ pub fn shown(config: &Config, alias: &str, color: &str) -> Shown {
     if !announced.is_empty() {
         options.texts("announce", "announce-addr", &announced);
     }
+    if let Some(proxy) = config.proxy {
+        options.text("proxy", None, proxy);
+    }
     let amounts = match config.amounts {
         Amounts::MsatStrings => "msat-strings",
         Amounts::Integer => "integer",

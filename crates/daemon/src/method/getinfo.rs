@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sendpay_ledger::Warning;
+use sendpay_node::{AnnouncedAddress, DeepReorganisation};
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::getinfo::{Address, GetInfo, GetInfoResult};
 use sendpay_rpc::value::Msat;
@@ -30,7 +31,7 @@ pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResul
         num_pending_channels: count(|channel| !channel.ready),
         num_active_channels: count(|channel| channel.ready && !channel.closing),
         num_inactive_channels: count(|channel| channel.ready && channel.closing),
-        address: config.announce.iter().map(address).collect(),
+        address: config.announce.iter().map(announced).collect(),
         binding: Some(node.listening().iter().map(address).collect()),
         version: concat!("sendpay-", env!("CARGO_PKG_VERSION")).to_owned(),
         blockheight: height,
@@ -39,9 +40,21 @@ pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResul
         lightning_dir: daemon.network_dir().display().to_string(),
         our_features: None,
         warning_bitcoind_sync: daemon.chain_warning(),
-        warning_lightningd_sync: None,
+        warning_lightningd_sync: blocks_missing(height, node.chain_view().best),
+        warning_reorganisation: node.chain_view().deep.map(reorganisation),
         warning_late_preimage: late_preimages(&warnings),
     })
+}
+
+fn announced(announced: &AnnouncedAddress) -> Address {
+    match announced {
+        AnnouncedAddress::Ip(ip) => address(ip),
+        AnnouncedAddress::Onion(name, port) => Address {
+            kind: "torv3".to_owned(),
+            address: name.clone(),
+            port: *port,
+        },
+    }
 }
 
 fn address(address: &std::net::SocketAddr) -> Address {
@@ -51,6 +64,21 @@ fn address(address: &std::net::SocketAddr) -> Address {
         address: address.ip().to_string(),
         port: address.port(),
     }
+}
+
+/// CLN's words, and how far we are.
+fn blocks_missing(height: u32, best: u32) -> Option<String> {
+    (height < best).then(|| {
+        format!("Still loading latest blocks from bitcoind: {height} of {best} have been read")
+    })
+}
+
+fn reorganisation(deep: DeepReorganisation) -> String {
+    format!(
+        "{} blocks above height {} were taken back: payments that ended in them on chain may have \
+         ended otherwise",
+        deep.depth, deep.fork_height
+    )
 }
 
 /// What breaks promise L4 is never silent.

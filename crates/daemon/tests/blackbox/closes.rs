@@ -5,7 +5,15 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Node, PATIENCE, Pair, wait_for};
+use crate::harness::{Backend, Node, PATIENCE, Pair, wait_for, with_both_backends};
+
+with_both_backends! {
+    a_mutual_close_is_in_the_next_block_and_pays_both_wallets,
+    a_mutual_close_pays_the_destination_that_was_named,
+    a_close_without_the_other_end_comes_after_the_timeout_and_pays_the_wallet_in_the_end,
+    a_close_waits_for_a_peer_that_is_away_and_two_requests_see_the_same_end,
+    a_close_that_waits_is_told_when_the_daemon_stops,
+}
 
 /// Confirmed coins of a wallet, in msat.
 fn funds_msat(node: &Node) -> u64 {
@@ -60,9 +68,8 @@ fn mutual(closed: &Value) -> &Value {
     &closed["txid"]
 }
 
-#[test]
-fn a_mutual_close_is_in_the_next_block_and_pays_both_wallets() {
-    let pair = Pair::start();
+fn a_mutual_close_is_in_the_next_block_and_pays_both_wallets(backend: Backend) {
+    let pair = Pair::on(backend, &[]);
     pair.pay_bob(400_000_000);
     let before = funds_msat(&pair.alice);
     let closed = pair.alice.call("close", json!([pair.channel]));
@@ -84,9 +91,8 @@ fn a_mutual_close_is_in_the_next_block_and_pays_both_wallets() {
     assert_eq!(channels(&pair.bob), Vec::<Value>::new());
 }
 
-#[test]
-fn a_mutual_close_pays_the_destination_that_was_named() {
-    let pair = Pair::start();
+fn a_mutual_close_pays_the_destination_that_was_named(backend: Backend) {
+    let pair = Pair::on(backend, &[]);
     let address = pair.bob.call("newaddr", json!(["bech32"]))["bech32"].clone();
     let before = funds_msat(&pair.alice);
     let channel_id = channels(&pair.alice)[0]["channel_id"].clone();
@@ -105,9 +111,10 @@ fn a_mutual_close_pays_the_destination_that_was_named() {
     assert!(!log.contains("Error spending outputs"), "{log}");
 }
 
-#[test]
-fn a_close_without_the_other_end_comes_after_the_timeout_and_pays_the_wallet_in_the_end() {
-    let mut pair = Pair::start();
+fn a_close_without_the_other_end_comes_after_the_timeout_and_pays_the_wallet_in_the_end(
+    backend: Backend,
+) {
+    let mut pair = Pair::on(backend, &[]);
     pair.pay_bob(1_000_000);
     pair.bob.kill();
     let before = funds_msat(&pair.alice);
@@ -132,9 +139,8 @@ fn a_close_without_the_other_end_comes_after_the_timeout_and_pays_the_wallet_in_
     assert!((9_980_000_000..9_999_000_000).contains(&share), "{share}");
 }
 
-#[test]
-fn a_close_waits_for_a_peer_that_is_away_and_two_requests_see_the_same_end() {
-    let mut pair = Pair::start();
+fn a_close_waits_for_a_peer_that_is_away_and_two_requests_see_the_same_end(backend: Backend) {
+    let mut pair = Pair::on(backend, &[]);
     pair.bob.kill();
     wait_for("bob to be away", || {
         (channels(&pair.alice)[0]["peer_connected"] == false).then_some(())
@@ -147,9 +153,8 @@ fn a_close_waits_for_a_peer_that_is_away_and_two_requests_see_the_same_end() {
     assert_eq!(mutual(&first), mutual(&second.join().unwrap().unwrap()));
 }
 
-#[test]
-fn a_close_that_waits_is_told_when_the_daemon_stops() {
-    let mut pair = Pair::start();
+fn a_close_that_waits_is_told_when_the_daemon_stops(backend: Backend) {
+    let mut pair = Pair::on(backend, &[]);
     pair.bob.kill();
     wait_for("bob to be away", || {
         (channels(&pair.alice)[0]["peer_connected"] == false).then_some(())

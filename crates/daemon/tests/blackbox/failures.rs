@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Line, Node, direction, wait_for};
+use crate::harness::{Backend, Line, Node, direction, wait_for, with_both_backends};
 
 /// Who is to blame, as CLN tells it.
 struct Expected<'a> {
@@ -147,9 +147,12 @@ fn without_the_first_peer_nothing_is_sent_and_nothing_recorded() {
     assert!(line.alice.payments().is_empty());
 }
 
-#[test]
-fn an_htlc_that_ends_on_chain_fails_six_blocks_deep_and_without_a_guess() {
-    let mut line = Line::with_far(100_000);
+with_both_backends! {
+    an_htlc_that_ends_on_chain_fails_six_blocks_deep_and_without_a_guess,
+}
+
+fn an_htlc_that_ends_on_chain_fails_six_blocks_deep_and_without_a_guess(backend: Backend) {
+    let mut line = Line::on(backend, 100_000);
     let hold = json!({
         "amount_msat": 1_000_000, "label": "held", "description": "", "cltv": 50,
     });

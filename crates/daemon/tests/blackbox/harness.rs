@@ -18,8 +18,14 @@ use serde_json::{Value, json};
 mod chain;
 #[path = "harness/network.rs"]
 mod network;
+#[path = "../../../../tests/bitcoind/process.rs"]
+mod process;
 
+#[allow(unused_imports)]
+pub use chain::Backend;
 pub use chain::Chain;
+#[allow(unused_imports)]
+pub(crate) use chain::with_both_backends;
 // A bench uses fewer of them than the tests.
 #[allow(unused_imports)]
 pub use network::{Chained, Diamond, FORWARD_FEE_MSAT, Line, Pair, direct, direction, hop};
@@ -46,6 +52,7 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 pub struct Node {
     pub name: String,
     pub dir: PathBuf,
+    network: String,
     settings: Vec<String>,
     process: Option<Child>,
     pub id: String,
@@ -54,11 +61,21 @@ pub struct Node {
 
 impl Node {
     pub fn start(dir: &Path, name: &str, chain: &Chain, more: &[&str]) -> Node {
+        Node::with(dir, (name, "regtest"), chain, more)
+    }
+
+    /// One on another network, of which it has the name.
+    pub fn start_on(dir: &Path, network: &str, chain: &Chain) -> Node {
+        Node::with(dir, (network, network), chain, &[])
+    }
+
+    fn with(dir: &Path, (name, network): (&str, &str), chain: &Chain, more: &[&str]) -> Node {
         let mut settings = chain.settings();
         settings.extend(more.iter().map(ToString::to_string));
         let mut node = Node {
             name: name.to_owned(),
             dir: dir.join(name),
+            network: network.to_owned(),
             settings,
             process: None,
             id: String::new(),
@@ -90,7 +107,7 @@ impl Node {
         command
             .arg("--dir")
             .arg(&self.dir)
-            .args(["--network", "regtest"]);
+            .args(["--network", &self.network]);
         command.arg("--set").arg(format!("listen={}", self.address));
         for setting in &self.settings {
             command.arg("--set").arg(setting);
@@ -116,8 +133,14 @@ impl Node {
         });
     }
 
+    /// Its exit code and its log, if the process has ended by itself.
+    pub fn ended(&mut self) -> Option<(i32, String)> {
+        let ended = self.process.as_mut().unwrap().try_wait().unwrap();
+        ended.map(|status| (status.code().unwrap(), self.log()))
+    }
+
     pub fn socket(&self) -> PathBuf {
-        self.dir.join("regtest").join("lightning-rpc")
+        self.dir.join(&self.network).join("lightning-rpc")
     }
 
     /// The process id, while it runs.

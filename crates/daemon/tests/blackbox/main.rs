@@ -10,6 +10,7 @@
 
 mod autoclean;
 mod bad_input;
+mod bitcoind;
 mod clients;
 #[path = "../../../import/tests/import/fixture.rs"]
 mod cln;
@@ -25,14 +26,18 @@ mod imports;
 mod invoices;
 mod keys;
 mod keysends;
+mod liars;
 mod notices;
+mod old_state;
 mod onchain;
 mod openings;
 mod payments;
 mod pays;
 mod peers;
+mod proxy;
 mod queries;
 mod reorganisation;
+mod settled_on_chain;
 mod splits;
 mod unusable_stores;
 mod xpays;

@@ -2,12 +2,15 @@
 
 use serde_json::json;
 
-use crate::harness::{Chain, Node, wait_for};
+use crate::harness::{Backend, Chain, Node, wait_for, with_both_backends};
 
-#[test]
-fn funding_that_was_not_sent_before_a_crash_is_sent_after_it() {
+with_both_backends! {
+    funding_that_was_not_sent_before_a_crash_is_sent_after_it,
+}
+
+fn funding_that_was_not_sent_before_a_crash_is_sent_after_it(backend: Backend) {
     let dir = tempfile::tempdir().unwrap();
-    let mut chain = Chain::start(dir.path());
+    let mut chain = Chain::with(dir.path(), backend);
     let mut alice = Node::start(dir.path(), "alice", &chain, &[]);
     let bob = Node::start(dir.path(), "bob", &chain, &[]);
     alice.fund(&chain);
@@ -20,6 +23,9 @@ fn funding_that_was_not_sent_before_a_crash_is_sent_after_it() {
     alice.kill();
     chain.resume(dir.path());
     alice.resume();
+    wait_for("the funding in the mempool", || {
+        (chain.ask("getrawmempool", &[]) != json!([])).then_some(())
+    });
     chain.mine(1);
     let channel = &listed["channels"][0]["channel_id"];
     wait_for("a usable channel", || alice.usable_channel(channel));

@@ -2,11 +2,18 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Node, Pair, hop, wait_for};
+use crate::harness::{Backend, Node, Pair, hop, wait_for, with_both_backends};
 
 /// The hash of a preimage of 32 times 1.
 const PREIMAGE: &str = "0101010101010101010101010101010101010101010101010101010101010101";
 const HASH: &str = "72cd6e8422c407fb6d098690f1130b7ded7ec2f7f5e1d30bd9d521f015363793";
+
+with_both_backends! {
+    payments_go_on_when_three_blocks_above_the_funding_are_reorganised,
+    a_channel_whose_funding_block_is_taken_back_is_closed_and_its_coins_return,
+    coins_of_a_reorganised_block_leave_the_wallet_and_come_again_with_another,
+    a_held_htlc_outlives_three_reorganised_blocks_and_a_restart,
+}
 
 impl Pair {
     /// Takes blocks back and waits until both nodes follow the new branch, which is one longer.
@@ -49,13 +56,14 @@ fn funds_msat(node: &Node) -> u64 {
         .sum()
 }
 
-#[test]
-fn payments_go_on_when_three_blocks_above_the_funding_are_reorganised() {
-    let pair = Pair::start();
+fn payments_go_on_when_three_blocks_above_the_funding_are_reorganised(backend: Backend) {
+    let pair = Pair::on(backend, &[]);
     pair.pay("before");
     let (channel, funds) = (pair.channel_now(), funds_msat(&pair.alice));
     // Six blocks deep: three less keep the funding block, at another depth.
     pair.reorganise(3);
+    let info = pair.alice.call("getinfo", json!({}));
+    assert!(info.get("warning_reorganisation").is_none());
     let after = pair.channel_now();
     for member in [
         "channel_id",
@@ -75,14 +83,18 @@ fn payments_go_on_when_three_blocks_above_the_funding_are_reorganised() {
     pair.pay("much later");
 }
 
-#[test]
-fn a_channel_whose_funding_block_is_taken_back_is_closed_and_its_coins_return() {
-    let pair = Pair::start();
+fn a_channel_whose_funding_block_is_taken_back_is_closed_and_its_coins_return(backend: Backend) {
+    let pair = Pair::on(backend, &[]);
     pair.pay("before");
     let records = pair.alice.payments();
     pair.channel_now();
+    let fork = pair.chain.height() - 6;
     // LDK does not trust a channel whose funding was locked in and is gone again.
     pair.reorganise(6);
+    let warning = format!("6 blocks above height {fork} were taken back: payments");
+    let info = pair.alice.call("getinfo", json!({}));
+    let told = info["warning_reorganisation"].as_str().unwrap();
+    assert!(told.starts_with(&warning), "{told}");
     wait_for("the end of the channel at both nodes", || {
         let open = |node: &Node| {
             let channels = node.call("listpeerchannels", json!({}));
@@ -101,9 +113,8 @@ fn a_channel_whose_funding_block_is_taken_back_is_closed_and_its_coins_return() 
     assert_eq!(pair.alice.payments(), records);
 }
 
-#[test]
-fn coins_of_a_reorganised_block_leave_the_wallet_and_come_again_with_another() {
-    let pair = Pair::start();
+fn coins_of_a_reorganised_block_leave_the_wallet_and_come_again_with_another(backend: Backend) {
+    let pair = Pair::on(backend, &[]);
     let before = funds_msat(&pair.bob);
     assert_eq!(before, 0);
     let address = pair.bob.call("newaddr", json!({"addresstype": "bech32"}));
@@ -126,9 +137,8 @@ fn coins_of_a_reorganised_block_leave_the_wallet_and_come_again_with_another() {
     assert_eq!(funds_msat(&pair.bob), 25 * 100_000_000_000);
 }
 
-#[test]
-fn a_held_htlc_outlives_three_reorganised_blocks_and_a_restart() {
-    let mut pair = Pair::start();
+fn a_held_htlc_outlives_three_reorganised_blocks_and_a_restart(backend: Backend) {
+    let mut pair = Pair::on(backend, &[]);
     let hold = json!({
         "amount_msat": 50_000, "label": "held", "description": "", "payment_hash": HASH,
     });

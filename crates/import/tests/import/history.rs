@@ -204,7 +204,7 @@ fn each_kind_of_invoice_becomes_the_record_it_should() {
     assert_eq!(paid.amount_received_msat.unwrap().msat(), 20_001);
     assert_eq!(paid.paid_at_ms, Some(1_600_000_104_000));
     assert_eq!(paid.pay_index, Some(1));
-    assert_eq!(expired.state, InvoiceState::Cancelled);
+    assert_eq!(expired.state, InvoiceState::Expired);
     assert_eq!(odd.label, "a\"b\\ é\n");
     assert_eq!((odd.amount_msat, odd.bolt11.as_str()), (None, ""));
     assert_eq!(unproven.label, r"no json \q");

@@ -73,13 +73,18 @@ pub struct GetInfoResult {
     /// The feature bits that are offered. This daemon leaves them out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub our_features: Option<Features>,
-    /// There if the source of blocks is behind the network, or cannot be reached.
+    /// There if the source of blocks is behind the network or behind what this node has seen of it,
+    /// cannot be reached, or gives what is no block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning_bitcoind_sync: Option<String>,
-    /// Core Lightning's warning that blocks are still being read. This daemon leaves it out: it
-    /// answers only when they have been.
+    /// There while blocks are still being read. At a start no peer is connected until they have
+    /// been.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning_lightningd_sync: Option<String>,
+    /// There if six blocks or more were taken back since the start. What ended on chain in them had
+    /// counted as final: look at the payments that failed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning_reorganisation: Option<String>,
     /// There if a preimage came for a payment that was recorded as failed: it was claimed after
     /// all. The payment_hash takes no new payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,51 +1,170 @@
-//! An embedded chain in the test's own process, and what a test makes it do.
+//! The chain of a test, embedded or Bitcoin Core's, and what a test makes it do.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bitcoin::Network;
+use lightning_block_sync::rpc::RpcClient;
 use sendpay_chain::client::{Auth, ChainClient, ChainConfig};
 use sendpay_chain::regtest::Regtest;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+
+use super::process::Bitcoind;
 
 /// A key of nobody: blocks that no node should be paid by.
 const NOBODY: &str = "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqgw";
 
-/// The chain of one test, in the test's own process.
+/// Which program makes the blocks of a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// The embedded chain, in the test's own process.
+    Embedded,
+    /// Bitcoin Core.
+    Bitcoind,
+}
+
+/// Runs each test with both backends. The benches, which have this file too, do not.
+#[allow(unused_macros)]
+macro_rules! with_both_backends {
+    ($($test:ident,)*) => {
+        mod embedded {
+            $(#[test]
+            fn $test() {
+                super::$test(crate::harness::Backend::Embedded);
+            })*
+        }
+
+        mod bitcoind {
+            $(#[test]
+            fn $test() {
+                super::$test(crate::harness::Backend::Bitcoind);
+            })*
+        }
+    };
+}
+pub(crate) use with_both_backends;
+
+enum Server {
+    Embedded(Regtest),
+    Bitcoind(Bitcoind),
+}
+
+/// The chain of one test.
 pub struct Chain {
     runtime: Runtime,
-    regtest: Option<Regtest>,
+    server: Option<Server>,
     client: ChainClient,
 }
 
 impl Chain {
+    /// The embedded one.
     pub fn start(dir: &Path) -> Chain {
+        Chain::with(dir, Backend::Embedded)
+    }
+
+    pub fn with(dir: &Path, backend: Backend) -> Chain {
         let runtime = Runtime::new().unwrap();
-        let (regtest, client) = runtime.block_on(serve(&dir.join("chain")));
+        let server = runtime.block_on(serve(&dir.join("chain"), backend));
+        let client = runtime.block_on(connect(&server, Network::Regtest));
         Chain {
             runtime,
-            regtest: Some(regtest),
+            server: Some(server),
             client,
+        }
+    }
+
+    /// Bitcoin Core's regtest, with more options.
+    pub fn bitcoind_with(dir: &Path, more: &[&str]) -> Chain {
+        Chain::of(Bitcoind::start(&dir.join("chain"), more), "regtest")
+    }
+
+    /// Bitcoin Core on a chain of that name, where nobody makes blocks.
+    pub fn bitcoind_of(dir: &Path, core: &str) -> Chain {
+        Chain::of(Bitcoind::start_on(core, &dir.join("chain"), &[]), core)
+    }
+
+    fn of(bitcoind: Bitcoind, core: &str) -> Chain {
+        let network = Network::from_core_arg(core).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let server = Server::Bitcoind(bitcoind);
+        let client = runtime.block_on(connect(&server, network));
+        Chain {
+            runtime,
+            server: Some(server),
+            client,
+        }
+    }
+
+    /// The bitcoind that makes the blocks.
+    pub fn bitcoind(&mut self) -> &mut Bitcoind {
+        match self.server.as_mut().unwrap() {
+            Server::Bitcoind(bitcoind) => bitcoind,
+            Server::Embedded(_) => panic!("this is the embedded chain"),
         }
     }
 
     /// Ends the chain's server, as if bitcoind were down. It comes back at the same port.
     pub fn stop(&mut self) {
-        let regtest = self.regtest.take().unwrap();
-        self.runtime.block_on(regtest.stop());
+        match self.server.as_mut().unwrap() {
+            Server::Bitcoind(bitcoind) => bitcoind.stop(),
+            Server::Embedded(_) => {
+                if let Some(Server::Embedded(regtest)) = self.server.take() {
+                    self.runtime.block_on(regtest.stop());
+                }
+            }
+        }
+    }
+
+    /// `kill -9`. `resume` brings it back.
+    pub fn kill(&mut self) {
+        self.bitcoind().kill();
+    }
+
+    /// What waits for a block waits no more. For bitcoind only, which is away for a moment.
+    pub fn forget_mempool(&mut self) {
+        let bitcoind = self.bitcoind();
+        bitcoind.stop_and_forget_mempool();
+        bitcoind.resume();
+        let server = self.server.as_ref().unwrap();
+        self.client = self.runtime.block_on(connect(server, Network::Regtest));
     }
 
     /// Starts it again. `dir` is the one it was started in.
     pub fn resume(&mut self, dir: &Path) {
-        let (regtest, client) = self.runtime.block_on(serve(&dir.join("chain")));
-        self.regtest = Some(regtest);
-        self.client = client;
+        match &mut self.server {
+            Some(Server::Bitcoind(bitcoind)) => bitcoind.resume(),
+            _ => {
+                let dir = dir.join("chain");
+                let serving = serve(&dir, Backend::Embedded);
+                self.server = Some(self.runtime.block_on(serving));
+            }
+        }
+        let server = self.server.as_ref().unwrap();
+        self.client = self.runtime.block_on(connect(server, Network::Regtest));
     }
 
     pub fn settings(&self) -> Vec<String> {
-        let regtest = self.regtest.as_ref().unwrap();
+        let (address, cookie_file) = door(self.server.as_ref().unwrap());
         vec![
-            format!("chain.rpc_address={}", regtest.rpc_address()),
-            format!("chain.cookie_file={}", regtest.cookie_file().display()),
+            format!("chain.rpc_address={address}"),
+            format!("chain.cookie_file={}", cookie_file.display()),
         ]
+    }
+
+    /// Anything that the server can be asked for.
+    pub fn ask(&self, method: &str, params: &[Value]) -> Value {
+        let (address, cookie_file) = door(self.server.as_ref().unwrap());
+        let cookie = std::fs::read_to_string(cookie_file).unwrap();
+        let client = RpcClient::new(&BASE64.encode(cookie), format!("http://{address}"));
+        let asked = client.call_method::<Value>(method, params);
+        self.runtime.block_on(asked).unwrap()
+    }
+
+    /// Mines a block with these transactions only, whatever else waits.
+    pub fn mine_only(&self, transactions: &[&str]) {
+        self.ask("generateblock", &[json!(NOBODY), json!(transactions)]);
     }
 
     pub fn height(&self) -> u32 {
@@ -89,25 +208,45 @@ impl Chain {
         self.runtime
             .block_on(self.client.invalidate_block(hash))
             .unwrap();
-        self.mine(depth + 1);
+        // Mined to the same address in the same second, the very block that was invalidated would be
+        // made again, and refused.
+        let elsewhere = bitcoin::Address::p2wsh(&bitcoin::ScriptBuf::new(), Network::Regtest);
+        self.mine_to(1, &elsewhere.to_string());
+        self.mine(depth);
     }
 }
 
-async fn serve(dir: &Path) -> (Regtest, ChainClient) {
-    let listen = "127.0.0.1:0".parse().unwrap();
-    let regtest = Regtest::start(dir, listen).await.unwrap();
+/// Host and port of a server, and its cookie.
+fn door(server: &Server) -> (String, PathBuf) {
+    match server {
+        Server::Embedded(regtest) => (regtest.rpc_address().to_string(), regtest.cookie_file()),
+        Server::Bitcoind(bitcoind) => (bitcoind.rpc_address(), bitcoind.cookie_file()),
+    }
+}
+
+async fn serve(dir: &Path, backend: Backend) -> Server {
+    match backend {
+        Backend::Bitcoind => Server::Bitcoind(Bitcoind::start(dir, &[])),
+        Backend::Embedded => {
+            let listen = "127.0.0.1:0".parse().unwrap();
+            Server::Embedded(Regtest::start(dir, listen).await.unwrap())
+        }
+    }
+}
+
+async fn connect(server: &Server, network: Network) -> ChainClient {
+    let (rpc_address, cookie_file) = door(server);
     let config = ChainConfig {
-        rpc_address: regtest.rpc_address().to_string(),
-        auth: Auth::CookieFile(regtest.cookie_file()),
-        network: bitcoin::Network::Regtest,
+        rpc_address,
+        auth: Auth::CookieFile(cookie_file),
+        network,
     };
-    let client = ChainClient::connect(config).await.unwrap();
-    (regtest, client)
+    ChainClient::connect(config).await.unwrap()
 }
 
 impl Drop for Chain {
     fn drop(&mut self) {
-        if let Some(regtest) = self.regtest.take() {
+        if let Some(Server::Embedded(regtest)) = self.server.take() {
             self.runtime.block_on(regtest.stop());
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Chain, Node, wait_for};
+use super::{Backend, Chain, Node, wait_for};
 
 /// Direction of a channel seen from a node to its peer (BOLT 7).
 pub fn direction(from: &Node, to: &Node) -> u8 {
@@ -39,8 +39,12 @@ impl Pair {
     }
 
     pub fn with(settings: &[&str]) -> Pair {
+        Pair::on(Backend::Embedded, settings)
+    }
+
+    pub fn on(backend: Backend, settings: &[&str]) -> Pair {
         let dir = tempfile::tempdir().unwrap();
-        let chain = Chain::start(dir.path());
+        let chain = Chain::with(dir.path(), backend);
         let alice = Node::start(dir.path(), "alice", &chain, settings);
         let bob = Node::start(dir.path(), "bob", &chain, settings);
         alice.fund(&chain);
@@ -78,13 +82,17 @@ pub struct Line {
 impl Line {
     /// With that much between bob and carol, in sat.
     pub fn with_far(far_sat: u64) -> Line {
+        Line::on(Backend::Embedded, far_sat)
+    }
+
+    pub fn on(backend: Backend, far_sat: u64) -> Line {
         let Pair {
             alice,
             bob,
             channel: near,
             chain,
             dir,
-        } = Pair::start();
+        } = Pair::on(backend, &[]);
         let carol = Node::start(dir.path(), "carol", &chain, &[]);
         bob.fund(&chain);
         let far = bob.open_channel(&chain, &carol, far_sat);

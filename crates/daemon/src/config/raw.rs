@@ -1,0 +1,188 @@
+//! What the user may write: the keys of `DIR/sendpayd.toml`, and what makes a [`Config`] of them.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use sendpay_node::AnnouncedAddressError;
+use sendpay_rpc::value::Amounts;
+
+use super::autoclean::RawAutoclean;
+use super::keys::settings;
+use super::{
+    ALIAS_BYTES_MAX, ChainAuth, ChainConfig, Config, ConfigError, LogLevel, Network, socket_address,
+};
+
+settings! {
+    /// What the user wrote.
+    pub(super) struct Raw {
+        /// The Bitcoin network: bitcoin (the real one), testnet4, signet or regtest.
+        network: Network = default(r#""regtest""#),
+        /// A name for people, in the node announcement, of 32 bytes at most. Without one it is the
+        /// start of the node id.
+        alias: String = unset(r#""my node""#),
+        /// A colour for people, as six hex digits. Without one it is made from the node id.
+        color: String = unset(r#""ff9900""#),
+        /// Where other nodes connect to, as host:port with a numeric host; port 0 lets the system
+        /// choose.
+        listen: String = default(r#""127.0.0.1:9735""#),
+        /// The addresses that the network is told of, as host:port: IP addresses, and onion services
+        /// that Tor is configured to bring to listen.
+        announce: Vec<String> = default("[]"),
+        /// A SOCKS5 proxy, such as Tor's, through which all other nodes are dialled, onion services
+        /// among them; it resolves names too. Without it, nodes are dialled directly.
+        proxy: String = unset(r#""127.0.0.1:9050""#),
+        /// How amounts of payments are written: msat-strings ("1000msat") or integer.
+        amounts: Amounts = default(r#""msat-strings""#),
+        /// Where blocks come from and transactions go: bitcoind's RPC, or that of the embedded chain.
+        /// Without any of these keys it is the embedded chain in DIR/chain, if there is one, else
+        /// bitcoind on this machine with its cookie in ~/.bitcoin.
+        chain: RawChain = table(RawChain),
+        /// Which old records are removed.
+        autoclean: RawAutoclean = table(RawAutoclean),
+        /// The log.
+        log: RawLog = table(RawLog),
+    }
+}
+
+settings! {
+    /// `[chain]`.
+    pub(super) struct RawChain {
+        /// The directory of an embedded chain, whose address and cookie are found there. Not
+        /// together with any other key of this table.
+        embedded_dir: PathBuf = unset(r#""/home/me/regtest/chain""#),
+        /// Where bitcoind's RPC is, as host:port. Without it, bitcoind's own port of the network on
+        /// this machine.
+        rpc_address: String = unset(r#""127.0.0.1:8332""#),
+        /// The cookie file to log in with, which is read again when bitcoind has restarted. Not
+        /// together with user and password.
+        cookie_file: PathBuf = unset(r#""/home/me/.bitcoin/.cookie""#),
+        /// The user to log in as.
+        user: String = unset(r#""sendpay""#),
+        /// The password to log in with.
+        password: String = secret("..."),
+    }
+}
+
+settings! {
+    /// `[log]`.
+    pub(super) struct RawLog {
+        /// How much is logged: error, warn, info, debug or trace.
+        level: LogLevel = default(r#""info""#),
+        /// Where to. Without it, standard error.
+        file: PathBuf = unset(r#""/var/log/sendpayd.log""#),
+    }
+}
+
+impl Raw {
+    pub(super) fn check(self, dir: &Path) -> Result<Config, ConfigError> {
+        let default_listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9735);
+        let announce = self.announce.unwrap_or_default();
+        let announce = announce.iter().map(|text| {
+            let wrong = |error: AnnouncedAddressError| ConfigError::Value {
+                key: "announce",
+                problem: error.to_string(),
+            };
+            text.parse().map_err(wrong)
+        });
+        let log = self.log.unwrap_or_default();
+        Ok(Config {
+            dir: dir.to_owned(),
+            network: self.network.unwrap_or(Network::Regtest),
+            alias: self.alias.map(check_alias).transpose()?,
+            color: self.color.as_deref().map(check_color).transpose()?,
+            listen: match &self.listen {
+                Some(text) => socket_address("listen", text)?,
+                None => default_listen,
+            },
+            announce: announce.collect::<Result<_, _>>()?,
+            proxy: match &self.proxy {
+                Some(text) => Some(socket_address("proxy", text)?),
+                None => None,
+            },
+            amounts: self.amounts.unwrap_or_default(),
+            chain: self.chain.unwrap_or_default().check()?,
+            autoclean: self.autoclean.unwrap_or_default().check(dir)?,
+            log_level: log.level.unwrap_or_default(),
+            log_file: log.file,
+            sources: BTreeMap::new(),
+        })
+    }
+}
+
+impl RawChain {
+    fn check(self) -> Result<ChainConfig, ConfigError> {
+        let wrong = |key, problem: &str| ConfigError::Value {
+            key,
+            problem: problem.to_owned(),
+        };
+        if let Some(dir) = self.embedded_dir {
+            let others = [
+                self.rpc_address.is_some(),
+                self.cookie_file.is_some(),
+                self.user.is_some(),
+                self.password.is_some(),
+            ];
+            if others.contains(&true) {
+                let problem = "cannot be given together with other keys of chain";
+                return Err(wrong("chain.embedded_dir", problem));
+            }
+            return Ok(ChainConfig {
+                rpc_address: None,
+                auth: ChainAuth::Embedded(dir),
+            });
+        }
+        let auth = match (self.cookie_file, self.user, self.password) {
+            (None, None, None) => ChainAuth::Unset,
+            (Some(path), None, None) => ChainAuth::CookieFile(path),
+            (None, Some(user), Some(password)) => ChainAuth::UserPassword { user, password },
+            (None, Some(_), None) => return Err(wrong("chain.password", "is missing")),
+            (None, None, Some(_)) => return Err(wrong("chain.user", "is missing")),
+            (Some(_), ..) => {
+                let problem = "cannot be given together with chain.user and chain.password";
+                return Err(wrong("chain.cookie_file", problem));
+            }
+        };
+        if let Some(address) = &self.rpc_address {
+            let port = address
+                .rsplit_once(':')
+                .filter(|(host, _)| !host.is_empty());
+            if port
+                .and_then(|(_, port)| port.parse::<u16>().ok())
+                .is_none()
+            {
+                return Err(wrong("chain.rpc_address", "is not of the form host:port"));
+            }
+        }
+        Ok(ChainConfig {
+            rpc_address: self.rpc_address,
+            auth,
+        })
+    }
+}
+
+fn check_alias(alias: String) -> Result<String, ConfigError> {
+    if alias.len() <= ALIAS_BYTES_MAX {
+        return Ok(alias);
+    }
+    let problem = format!(
+        "is {} bytes long, and at most {ALIAS_BYTES_MAX} fit",
+        alias.len()
+    );
+    Err(ConfigError::Value {
+        key: "alias",
+        problem,
+    })
+}
+
+fn check_color(color: &str) -> Result<[u8; 3], ConfigError> {
+    let digits = color.len() == 6 && color.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = u32::from_str_radix(color, 16).ok().filter(|_| digits);
+    let problem = || "is not six hex digits".to_owned();
+    let number = number.ok_or_else(|| ConfigError::Value {
+        key: "color",
+        problem: problem(),
+    })?;
+    let [_, red, green, blue] = number.to_be_bytes();
+    Ok([red, green, blue])
+}
