@@ -13,6 +13,8 @@ use crate::{limits, process, requests};
 
 /// Whole listings for a median.
 const ROUNDS: usize = 3;
+/// Above so many records there is one of each: it takes half a minute and more, and varies little.
+const RECORDS_OF_ROUNDS_MAX: u64 = 2_000_000;
 /// Requests for a median, and as many before them that do not count.
 const LOOKED_UP: usize = 1_000;
 /// Requests for a 99th percentile.
@@ -52,13 +54,20 @@ impl Bench<'_> {
         self.figures.add(panel, name, self.made.records, value);
     }
 
+    fn rounds(&self) -> usize {
+        match self.made.records {
+            0..=RECORDS_OF_ROUNDS_MAX => ROUNDS,
+            _ => 1,
+        }
+    }
+
     /// First, as its memory counts from a start.
     fn listsendpays(&mut self, node: &Node) {
         let mut connection = Connection::open(&node.socket());
         let whole = request("listsendpays", "{}");
         connection.ask(&request("getinfo", "{}"));
         let held_mb = process::resident_mb(node.pid());
-        let replies: Vec<_> = (0..ROUNDS).map(|_| connection.ask(&whole)).collect();
+        let replies: Vec<_> = (0..self.rounds()).map(|_| connection.ask(&whole)).collect();
         let grown_mb = (process::peak_mb(node.pid()) - held_mb).max(0.0);
         let time = median_of(replies.iter().map(|reply| reply.whole).collect());
         let first_byte = median_of(replies.iter().map(|reply| reply.first_byte).collect());
@@ -72,7 +81,7 @@ impl Bench<'_> {
         let first_byte = first_byte.as_secs_f64() * 1e3;
         self.add(STARTS, "first byte of listsendpays", first_byte);
         self.add(MEMORY, "growth of sendpayd by listsendpays", grown_mb);
-        let times = (0..ROUNDS).map(|_| limits::socket(bytes)).collect();
+        let times = (0..self.rounds()).map(|_| limits::socket(bytes)).collect();
         let memory = median_of(times).as_secs_f64();
         self.add(LISTINGS, "the same bytes from memory", memory);
     }
@@ -81,7 +90,7 @@ impl Bench<'_> {
         let mut connection = Connection::open(&node.socket());
         let whole = request("listpays", "{}");
         let held_mb = process::resident_mb(node.pid());
-        let replies: Vec<_> = (0..ROUNDS).map(|_| connection.ask(&whole)).collect();
+        let replies: Vec<_> = (0..self.rounds()).map(|_| connection.ask(&whole)).collect();
         let grown_mb = (process::peak_mb(node.pid()) - held_mb).max(0.0);
         let time = median_of(replies.iter().map(|reply| reply.whole).collect());
         self.add(LISTINGS, "listpays", time.as_secs_f64());
@@ -97,7 +106,7 @@ impl Bench<'_> {
             ),
             ("sendpay-cli listsendpays > file", &file),
         ] {
-            let runs: Vec<_> = (0..ROUNDS)
+            let runs: Vec<_> = (0..self.rounds())
                 .map(|_| process::run_cli(self.cli, &node.socket(), out))
                 .collect();
             let time = median_of(runs.iter().map(|(time, _)| *time).collect());
@@ -111,7 +120,7 @@ impl Bench<'_> {
     /// Others on the same file, while the node runs.
     fn others(&mut self, _node: &Node) {
         let file = fill::file(&self.made.dir);
-        let times = (0..ROUNDS).map(|_| limits::sqlite_loop(&file, self.made.records));
+        let times = (0..self.rounds()).map(|_| limits::sqlite_loop(&file, self.made.records));
         let time = median_of(times.collect()).as_secs_f64();
         self.add(LISTINGS, "bare SQLite loop", time);
         if let Some(time) = limits::sqlite3_json(&file) {
@@ -134,7 +143,7 @@ impl Bench<'_> {
                 let mut connection = Connection::open(&node.socket());
                 let asked = request(method, params);
                 assert_eq!(connection.ask(&asked).error(), None, "{method}, {name}");
-                let times = (0..ROUNDS).map(|_| connection.ask(&asked).whole);
+                let times = (0..self.rounds()).map(|_| connection.ask(&asked).whole);
                 let time = median_of(times.collect()).as_secs_f64();
                 self.add(FILTERS, &format!("{method}, {name}"), time);
             }
