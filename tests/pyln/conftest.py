@@ -167,11 +167,12 @@ def settings():
 
 
 @pytest.fixture
-def pair(tmp_path, settings):
+def pair(tmp_path, settings, request):
     processes = [Chain(tmp_path)]
+    more = [*settings, *getattr(request, "param", ())]
     try:
         for name in ("alice", "bob"):
-            processes.append(Node(tmp_path, name, processes[0], settings))
+            processes.append(Node(tmp_path, name, processes[0], more))
         yield Pair(*processes)
     finally:
         for process in reversed(processes):

@@ -1,6 +1,7 @@
 //! `sendpay-cli`: a method and parameters in, a table or JSON out.
 //!
-//! It knows no method by name: whatever the daemon can do, this can ask for. The forms of
+//! It knows no method by name: whatever the daemon can do, this can ask for. `verifyproof` is no
+//! method: it checks a proof of payment by itself, without a daemon. The forms of
 //! arguments and output are those of `lightning-cli`, with tables where a person is looking, and
 //! CSV and lines of JSON for other programs. A listing of any size passes through in constant
 //! memory.
@@ -17,6 +18,7 @@ mod options;
 mod output;
 mod pretty;
 mod progress;
+mod proof;
 mod table;
 mod tokens;
 mod told;
@@ -115,6 +117,9 @@ fn run_showing(
 ) -> u8 {
     let code = match Options::read(arguments) {
         Ok(options) if options.page().is_some_and(show_page) => Ok(EXIT_OK),
+        Ok(options) if options.method() == proof::NAME => {
+            proof::run(&options.params, options.format(terminal), out, err)
+        }
         Ok(options) => call(&options, out, err, terminal, progress),
         Err(refused) => refused.explain(out, err),
     };

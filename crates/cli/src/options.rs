@@ -15,7 +15,8 @@ const HELP: &str = Help::NAME;
 /// Talks to a running sendpayd.
 ///
 /// Parameters are given in order, or by name as key=value; `sendpay-cli help` lists the methods,
-/// `sendpay-cli help METHOD` explains one.
+/// `sendpay-cli help METHOD` explains one. `sendpay-cli verifyproof INVOICE PREIMAGE` needs no daemon:
+/// it checks a proof of payment.
 #[derive(Debug, Parser)]
 #[command(name = "sendpay-cli", version, arg_required_else_help = false)]
 pub(crate) struct Options {

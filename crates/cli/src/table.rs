@@ -7,6 +7,7 @@ mod cell;
 mod line;
 mod rows;
 
+pub(crate) use cell::date;
 pub(crate) use line::line;
 pub(crate) use rows::Rows;
 

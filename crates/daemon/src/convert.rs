@@ -116,12 +116,15 @@ pub(crate) fn group(group: &ledger::Group, height: u32, amounts: Amounts) -> Pay
 /// An invoice at that time.
 pub(crate) fn invoice(invoice: &ledger::Invoice, now_ms: u64) -> InvoiceRecord {
     let paid = invoice.state == ledger::InvoiceState::Paid;
+    let string = Some(invoice.bolt11.clone()).filter(|string| !string.is_empty());
+    let (bolt11, bolt12) = invoice_members(string);
     InvoiceRecord {
         label: invoice.label.clone(),
-        bolt11: Some(invoice.bolt11.clone()).filter(|bolt11| !bolt11.is_empty()),
+        bolt11,
+        bolt12,
         payment_hash: hash(invoice.payment_hash),
         amount_msat: invoice.amount_msat.map(|amount| Msat(amount.msat())),
-        status: invoice_status(invoice, now_ms).to_owned(),
+        status: invoice.status(now_ms).to_string(),
         pay_index: invoice.pay_index,
         amount_received_msat: invoice
             .amount_received_msat
@@ -137,22 +140,13 @@ pub(crate) fn invoice(invoice: &ledger::Invoice, now_ms: u64) -> InvoiceRecord {
     }
 }
 
-/// CLN's three words. A cancelled hold invoice can never be paid: expired.
-fn invoice_status(invoice: &ledger::Invoice, now_ms: u64) -> &'static str {
-    match invoice.state {
-        ledger::InvoiceState::Paid => "paid",
-        ledger::InvoiceState::Cancelled => "expired",
-        _ if invoice.expired(now_ms) => "expired",
-        ledger::InvoiceState::Open | ledger::InvoiceState::Held => "unpaid",
-    }
-}
-
 /// open, held, settled, cancelled or expired.
 pub(crate) fn hold_state(invoice: &ledger::Invoice, now_ms: u64) -> &'static str {
     match invoice.state {
         ledger::InvoiceState::Paid => "settled",
         ledger::InvoiceState::Cancelled => "cancelled",
         ledger::InvoiceState::Held => "held",
+        ledger::InvoiceState::Expired => "expired",
         ledger::InvoiceState::Open if invoice.expired(now_ms) => "expired",
         ledger::InvoiceState::Open => "open",
     }
@@ -184,6 +178,10 @@ pub(crate) fn from_hash(hash: Hash32) -> ledger::PaymentHash {
 
 pub(crate) fn node_id(node: ledger::NodeId) -> NodeId {
     NodeId::from_bytes(node.0)
+}
+
+pub(crate) fn from_node_id(node: NodeId) -> ledger::NodeId {
+    ledger::NodeId(node.to_bytes())
 }
 
 pub(crate) fn secret(preimage: ledger::Preimage) -> Secret {

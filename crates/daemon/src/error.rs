@@ -2,13 +2,13 @@
 //! someone decides what a client sees.
 
 use sendpay_ledger::{
-    AddInvoiceError, BeginError, CancelError, Closed, DeleteError, PaidError, Payment, ReadError,
-    SettleImportedError,
+    AddInvoiceError, BeginError, CancelError, Closed, DeleteError, DeleteInvoiceError, PaidError,
+    Payment, ReadError, SettleImportedError,
 };
 use sendpay_node::{
-    CancelHeldError, CloseError, ConnectError, FirstHopError, FundError, GetRouteError,
-    NewInvoiceError, OpenError, PayError, SendPayError, SettleHeldError, TermsError, Tried, Why,
-    WithdrawError,
+    CancelHeldError, CloseError, ConnectError, DeleteError as DeleteFromNode, FirstHopError,
+    FundError, GetRouteError, NewInvoiceError, OpenError, PayError, SendPayError, SettleHeldError,
+    TermsError, Tried, Why, WithdrawError,
 };
 use sendpay_rpc::value::{Amounts, NodeId, Scid};
 use sendpay_rpc::{Code, RpcError};
@@ -96,6 +96,7 @@ pub(crate) fn sendpay(cause: SendPayError, us: NodeId, amounts: Amounts) -> RpcE
         SendPayError::FirstHop(cause) => first_hop(&cause, us),
         SendPayError::SelfPayment(text) => RpcError::invalid_params(text),
         SendPayError::SelfRefused(payment) => failed(&payment, amounts),
+        SendPayError::Preimage(_) => internal(&cause),
         SendPayError::Unsent(payment, reason) => RpcError::new(
             Code::PayUnspecifiedError,
             format!("the payment could not be sent: {reason}"),
@@ -154,6 +155,8 @@ pub(crate) fn pay(cause: &PayError, words: PayWords, height: u32, amounts: Amoun
         | E::AmountMissing
         | E::PartialAmount(_)
         | E::PartialToOurselves
+        | E::KeysendToOurselves
+        | E::NoNode(_)
         | E::Description
         | E::OtherRequest => Code::InvalidParams,
         E::Expired(_) => Code::PayInvoiceExpired,
@@ -227,6 +230,7 @@ pub(crate) fn new_invoice(cause: &NewInvoiceError) -> RpcError {
             AddInvoiceError::NoProof(_) => RpcError::invalid_params(cause.to_string()),
             AddInvoiceError::Store(_) | AddInvoiceError::Damaged(_) => internal(cause),
         },
+        E::Hints => RpcError::new(Code::InvoiceHintsGaveNoRoutes, cause.to_string()),
         E::Closed(cause) => closed(*cause),
         E::Entropy(_) | E::Ldk(_) => internal(cause),
     }
@@ -260,6 +264,27 @@ pub(crate) fn cancel_held(cause: &CancelHeldError) -> RpcError {
         CancelHeldError::Cancel(CancelError::Store(_) | CancelError::Damaged(_))
         | CancelHeldError::Read(_) => internal(cause),
         CancelHeldError::Closed(cause) => closed(*cause),
+    }
+}
+
+pub(crate) fn delete_invoice(cause: &DeleteFromNode) -> RpcError {
+    use DeleteInvoiceError as E;
+    let cause = match cause {
+        DeleteFromNode::Delete(cause) => cause,
+        DeleteFromNode::Read(cause) => return internal(cause),
+        DeleteFromNode::Busy => return RpcError::new(Code::Lightningd, cause.to_string()),
+        DeleteFromNode::Closed(cause) => return closed(*cause),
+    };
+    let error = |code| RpcError::new(code, cause.to_string());
+    match cause {
+        E::Unknown => error(Code::InvoiceNotFound),
+        E::Status { current, expected } => error(Code::InvoiceStatusUnexpected).with_data(&json!({
+            "current_status": current.as_str(),
+            "expected_status": expected,
+        })),
+        E::Held => error(Code::InvoiceStatusUnexpected),
+        E::NoDescription => error(Code::InvoiceNoDescription),
+        E::Store(_) | E::Damaged(_) => internal(cause),
     }
 }
 

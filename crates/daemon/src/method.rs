@@ -8,6 +8,7 @@ mod close;
 mod connect;
 mod countsendpays;
 mod decode;
+mod delinvoice;
 mod delpay;
 mod disconnect;
 mod feerates;
@@ -18,6 +19,7 @@ mod getinfo;
 mod getroute;
 mod holdinvoice;
 mod invoice;
+mod keysend;
 mod listchannels;
 mod listconfigs;
 mod listforwards;
@@ -37,8 +39,11 @@ mod sendpay;
 mod setchannel;
 mod settleimported;
 mod wait;
+mod waitanyinvoice;
+mod waitinvoice;
 mod waitsendpay;
 mod withdraw;
+mod xkeysend;
 mod xpay;
 
 use std::future::Future;
@@ -81,6 +86,7 @@ pub(crate) async fn dispatch(
         "connect" => answer(&request, reply, |p| connect::run(d, p)).await,
         "countsendpays" => wait(&request, reply, |p| countsendpays::run(d, p)).await,
         "decode" => answer(&request, reply, |p| decode::run(d, p)).await,
+        "delinvoice" => answer(&request, reply, |p| delinvoice::run(d, p)).await,
         "delpay" => answer(&request, reply, |p| delpay::run(d, p)).await,
         "disconnect" => answer(&request, reply, |p| disconnect::run(d, p)).await,
         "feerates" => answer(&request, reply, |p| feerates::run(d, p)).await,
@@ -96,6 +102,7 @@ pub(crate) async fn dispatch(
         "holdinvoicecancel" => answer(&request, reply, |p| holdinvoice::cancel(d, p)).await,
         "holdinvoicesettle" => answer(&request, reply, |p| holdinvoice::settle(d, p)).await,
         "invoice" => answer(&request, reply, |p| invoice::run(d, p)).await,
+        "keysend" => answer(&request, reply, |p| keysend::run(d, p)).await,
         "listchannels" => stream(&request, reply, |p, r| listchannels::run(d, p, r)).await,
         "listconfigs" => answer(&request, reply, |p| listconfigs::run(d, p)).await,
         "listforwards" => stream(&request, reply, |p, r| listforwards::run(d, p, r)).await,
@@ -131,8 +138,11 @@ pub(crate) async fn dispatch(
             }
         }
         "wait" => wait(&request, reply, |p| wait::run(d, p)).await,
+        "waitanyinvoice" => wait(&request, reply, |p| waitanyinvoice::run(d, p)).await,
+        "waitinvoice" => wait(&request, reply, |p| waitinvoice::run(d, p)).await,
         "waitsendpay" => wait(&request, reply, |p| waitsendpay::run(d, p)).await,
         "withdraw" => answer(&request, reply, |p| withdraw::run(d, p)).await,
+        "xkeysend" => answer(&request, reply, |p| xkeysend::run(d, p)).await,
         "xpay" => tell(&request, reply, |p, n| xpay::run(d, p, n)).await,
         other => reply.error(&unknown(other)),
     }

@@ -35,7 +35,7 @@ pub(crate) fn read(
     let state = match cln.state {
         UNPAID => InvoiceState::Open,
         PAID => InvoiceState::Paid,
-        EXPIRED => InvoiceState::Cancelled,
+        EXPIRED => InvoiceState::Expired,
         _ => return Err(cells.wrong("state")),
     };
     let preimage = cells

@@ -37,12 +37,12 @@ impl Counters {
         }
     }
 
-    /// The last number given to an invoice. Invoices are never deleted.
+    /// The last number given to an invoice.
     pub fn invoices(&self, index: Index) -> u64 {
         match index {
             Index::Created => self.invoice_created,
             Index::Updated => self.invoice_updated,
-            Index::Deleted => 0,
+            Index::Deleted => self.invoice_deleted,
         }
     }
 }
@@ -83,7 +83,8 @@ impl Ledger {
         })
     }
 
-    /// The first invoice at or after this index, as [`Ledger::first_payment`].
+    /// The first invoice at or after this index, as [`Ledger::first_payment`], but none that is
+    /// deleted: of those [`Ledger::first_deleted_invoice`] tells.
     pub fn first_invoice(
         &self,
         index: Index,

@@ -39,6 +39,53 @@ pub enum InvoiceState {
     Paid,
     /// Never payable again.
     Cancelled,
+    /// Its time was over before it was paid.
+    Expired,
+}
+
+/// CLN's three words for where an invoice stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InvoiceStatus {
+    /// May be paid, or is held.
+    Unpaid,
+    /// Paid.
+    Paid,
+    /// Can never be paid: lapsed, or cancelled.
+    Expired,
+}
+
+impl InvoiceStatus {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            InvoiceStatus::Unpaid => "unpaid",
+            InvoiceStatus::Paid => "paid",
+            InvoiceStatus::Expired => "expired",
+        }
+    }
+
+    pub(crate) const fn code(self) -> i64 {
+        match self {
+            InvoiceStatus::Unpaid => 0,
+            InvoiceStatus::Paid => 1,
+            InvoiceStatus::Expired => 2,
+        }
+    }
+
+    pub(crate) const fn from_code(code: i64) -> Option<InvoiceStatus> {
+        match code {
+            0 => Some(InvoiceStatus::Unpaid),
+            1 => Some(InvoiceStatus::Paid),
+            2 => Some(InvoiceStatus::Expired),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for InvoiceStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// An invoice.
@@ -102,9 +149,25 @@ impl std::fmt::Debug for Invoice {
 }
 
 impl Invoice {
-    /// Whether it has lapsed at that time: open, and its time is over.
+    /// Whether it has lapsed at that time: its time is over, recorded as such or not yet.
     pub fn expired(&self, now_ms: u64) -> bool {
-        self.state == InvoiceState::Open && now_ms >= self.expires_at_ms
+        match self.state {
+            InvoiceState::Expired => true,
+            InvoiceState::Open => now_ms >= self.expires_at_ms,
+            InvoiceState::Held | InvoiceState::Paid | InvoiceState::Cancelled => false,
+        }
+    }
+
+    /// CLN's word for where it stands at that time.
+    pub fn status(&self, now_ms: u64) -> InvoiceStatus {
+        match self.state {
+            InvoiceState::Paid => InvoiceStatus::Paid,
+            InvoiceState::Cancelled => InvoiceStatus::Expired,
+            _ if self.expired(now_ms) => InvoiceStatus::Expired,
+            InvoiceState::Open | InvoiceState::Held | InvoiceState::Expired => {
+                InvoiceStatus::Unpaid
+            }
+        }
     }
 }
 
@@ -245,6 +308,7 @@ impl InvoiceState {
             1 => Some(InvoiceState::Held),
             2 => Some(InvoiceState::Paid),
             3 => Some(InvoiceState::Cancelled),
+            4 => Some(InvoiceState::Expired),
             _ => None,
         }
     }
@@ -256,6 +320,7 @@ impl InvoiceState {
             InvoiceState::Held => "held",
             InvoiceState::Paid => "paid",
             InvoiceState::Cancelled => "cancelled",
+            InvoiceState::Expired => "expired",
         }
     }
 }

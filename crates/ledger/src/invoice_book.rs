@@ -1,4 +1,5 @@
-//! Keeping invoices: open, held, paid, cancelled. Paid at LDK's `PaymentClaimed`, never before.
+//! Keeping invoices: open, held, paid, cancelled. Paid at LDK's `PaymentClaimed`, never before. How
+//! they lapse and are deleted is in `invoice_end.rs`.
 
 use std::sync::Arc;
 
@@ -45,6 +46,14 @@ impl Ledger {
         self.store.read(|connection| match &by {
             InvoiceKey::Label(label) => invoice_by_label(connection, label),
             InvoiceKey::Hash(hash) => invoice_by_hash(connection, hash),
+        })
+    }
+
+    /// The first invoice in the order of payment after this `pay_index`, if one is paid.
+    pub fn paid_after(&self, pay_index: u64) -> Result<Option<Invoice>, ReadError> {
+        self.store.read(|connection| {
+            let condition = "pay_index > ?1 ORDER BY pay_index LIMIT 1";
+            find(connection, condition, [sql(pay_index)])
         })
     }
 
@@ -172,7 +181,7 @@ impl Ledger {
     }
 }
 
-fn find(
+pub(crate) fn find(
     connection: &Connection,
     condition: &str,
     params: impl rusqlite::Params,
@@ -184,7 +193,10 @@ fn find(
         .transpose()
 }
 
-fn invoice_by_label(connection: &Connection, label: &str) -> Result<Option<Invoice>, ReadError> {
+pub(crate) fn invoice_by_label(
+    connection: &Connection,
+    label: &str,
+) -> Result<Option<Invoice>, ReadError> {
     find(connection, "label = ?1", [label])
 }
 
@@ -234,7 +246,7 @@ fn decode(row: &Row<'_>) -> Result<Invoice, ReadError> {
     })
 }
 
-fn gone() -> ReadError {
+pub(crate) fn gone() -> ReadError {
     ReadError::Store(rusqlite::Error::QueryReturnedNoRows)
 }
 
@@ -288,6 +300,7 @@ fn hold(
         InvoiceState::Paid | InvoiceState::Cancelled => {
             return Err(HoldError::NotOpen(invoice.state));
         }
+        InvoiceState::Expired => return Err(HoldError::Expired),
         InvoiceState::Open if invoice.expired(now_ms) => return Err(HoldError::Expired),
         InvoiceState::Open => {}
     }
@@ -382,12 +395,12 @@ fn cancel(connection: &Connection, payment_hash: &PaymentHash) -> Result<Cancell
     match invoice.state {
         InvoiceState::Cancelled => return Ok(Cancelled::Already(invoice)),
         InvoiceState::Paid => return Err(CancelError::Paid),
-        InvoiceState::Open | InvoiceState::Held => {}
+        InvoiceState::Open | InvoiceState::Held | InvoiceState::Expired => {}
     }
     connection
         .prepare_cached(
             "UPDATE invoice SET state = 3, updated_index = ?2
-             WHERE payment_hash = ?1 AND state IN (0, 1)",
+             WHERE payment_hash = ?1 AND state IN (0, 1, 4)",
         )?
         .execute((payment_hash.as_bytes(), next_invoice_updated(connection)?))?;
     Ok(Cancelled::Now(

@@ -38,6 +38,7 @@ mod import;
 mod indexed;
 mod invoice;
 mod invoice_book;
+mod invoice_end;
 mod ledger;
 mod listed;
 mod number;
@@ -76,8 +77,9 @@ pub use import::{
 pub use indexed::{Index, Indexed};
 pub use invoice::{
     AddInvoiceError, CancelError, Cancelled, Hold, HoldError, Invoice, InvoiceFilter, InvoiceKey,
-    InvoiceState, NewInvoice, Paid, PaidError,
+    InvoiceState, InvoiceStatus, NewInvoice, Paid, PaidError,
 };
+pub use invoice_end::{DeleteInvoiceError, DeletedInvoice};
 pub use ledger::Ledger;
 pub use payment::{Failure, GROUPID_MAX, NewPayment, NotAStatus, Payment, Status, Violation};
 pub use position::Cursor;

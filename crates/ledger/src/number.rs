@@ -62,6 +62,14 @@ pub(crate) fn next_invoice_updated(connection: &Connection) -> Result<i64, rusql
     )
 }
 
+pub(crate) fn next_invoice_deleted(connection: &Connection) -> Result<i64, rusqlite::Error> {
+    next_one(
+        connection,
+        "UPDATE counter SET invoice_deleted = invoice_deleted + 1 WHERE id = 0",
+        "SELECT invoice_deleted FROM counter",
+    )
+}
+
 pub(crate) fn next_pay_index(connection: &Connection) -> Result<i64, rusqlite::Error> {
     next_one(
         connection,

@@ -461,6 +461,10 @@ fn looking_up_and_settling_walk_an_index() {
         "SELECT * FROM invoice WHERE payment_hash = ?1",
         "SELECT * FROM invoice WHERE updated_index > ?1 ORDER BY updated_index",
         "SELECT * FROM invoice WHERE pay_index > ?1 ORDER BY pay_index",
+        "SELECT * FROM invoice WHERE pay_index > ?1 ORDER BY pay_index LIMIT 1",
+        "SELECT payment_hash, expires_at FROM invoice
+             WHERE state = 0 AND origin = 0 AND expires_at >= ?1 ORDER BY expires_at LIMIT ?2",
+        "SELECT * FROM deleted_invoice WHERE deleted_index >= ?1 ORDER BY deleted_index LIMIT 1",
     ] {
         let found = plan(&empty(), statement);
         let searches = found.is_empty() || found.starts_with("SEARCH");

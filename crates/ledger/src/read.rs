@@ -66,6 +66,8 @@ pub struct Counters {
     pub invoice_created: u64,
     /// Of updates of invoices.
     pub invoice_updated: u64,
+    /// Of deletions of invoices.
+    pub invoice_deleted: u64,
     /// Of payments of invoices.
     pub pay_index: u64,
 }
@@ -212,7 +214,7 @@ impl Ledger {
             let counters = connection
                 .prepare_cached(
                     "SELECT created, updated, deleted, change, invoice_created, invoice_updated,
-                         pay_index
+                         invoice_deleted, pay_index
                      FROM counter",
                 )?
                 .query_row([], |row| {
@@ -224,7 +226,8 @@ impl Ledger {
                         change: number(3)?,
                         invoice_created: number(4)?,
                         invoice_updated: number(5)?,
-                        pay_index: number(6)?,
+                        invoice_deleted: number(6)?,
+                        pay_index: number(7)?,
                     })
                 })?;
             Ok(counters)

@@ -5,7 +5,7 @@
 //! (the triggers before an insert). What SQL cannot say, the code checks as well.
 //!
 //! Words of the raw tables: times in ms since 1970; status 0 pending, 1 complete, 2 failed; invoice
-//! state 0 open, 1 held, 2 paid, 3 cancelled. Users read the views `sendpays`,
+//! state 0 open, 1 held, 2 paid, 3 cancelled, 4 expired. Users read the views `sendpays`,
 //! `deleted_sendpays` and `invoices`, which stay as they are when tables change.
 
 /// "SPAY", in SQLite's header.

@@ -136,6 +136,7 @@ fn proof(
         _ if invoice.state != InvoiceState::Open => Err(match invoice.state {
             InvoiceState::Paid => "Invoice already paid",
             InvoiceState::Cancelled => "Invoice cancelled",
+            InvoiceState::Expired => "Invoice expired",
             InvoiceState::Held | InvoiceState::Open => "Invoice already held",
         }),
         _ if invoice.expired(now_ms) => Err("Invoice expired"),

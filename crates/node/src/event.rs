@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bitcoin::Amount;
-use lightning::events::{Event, HTLCHandlingFailureType, ReplayEvent};
+use lightning::events::{Event, HTLCHandlingFailureType, PaymentPurpose, ReplayEvent};
 
 use crate::failure::PathFailed;
 use crate::{Inner, channel, close, forward};
@@ -50,11 +50,21 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
             payment_hash,
             amount_msat,
             claim_deadline,
+            purpose,
+            onion_fields,
             ..
         } => {
             // No block comes between the look at the deadline and the claim.
             let _fixed = inner.height_fixed.read().await;
-            inner.payment_claimable(payment_hash, amount_msat, claim_deadline);
+            let tlvs = onion_fields
+                .as_ref()
+                .map_or(&[][..], |onion| onion.custom_tlvs());
+            match purpose {
+                PaymentPurpose::SpontaneousPayment(preimage) => {
+                    inner.keysend_claimable(preimage, amount_msat, claim_deadline, tlvs);
+                }
+                _ => inner.payment_claimable(payment_hash, amount_msat, claim_deadline, tlvs),
+            }
         }
         Event::PaymentClaimed {
             payment_hash,

@@ -6,87 +6,22 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use bitcoin::hashes::{Hash, sha256};
 use lightning::ln::channel_state::InboundHTLCStateDetails;
-use lightning::ln::channelmanager::{Bolt11InvoiceParameters, MIN_FINAL_CLTV_EXPIRY_DELTA};
 use lightning::types::payment::{PaymentHash as LdkPaymentHash, PaymentPreimage as LdkPreimage};
-use lightning_invoice::{Bolt11InvoiceDescription, Description, Sha256};
 use sendpay_ledger::{
-    AddInvoiceError, CancelError, Cancelled, Closed, Invoice, InvoiceFilter, InvoiceKey,
-    InvoiceState, Msat, NewInvoice, PaymentHash, Preimage, ReadError,
+    CancelError, Cancelled, Closed, Invoice, InvoiceFilter, InvoiceKey, InvoiceState, Msat,
+    PaymentHash, Preimage, ReadError,
 };
 use thiserror::Error;
 
 use crate::Inner;
 use crate::clock::unix_millis;
 
-/// Least `min_final_cltv_expiry_delta` of an invoice: LDK fails an HTLC back 39 blocks before its
-/// end and refuses one that has less than 3 blocks more.
-pub const CLTV_MIN: u32 = MIN_FINAL_CLTV_EXPIRY_DELTA as u32;
-
-/// LDK adds these to what it is asked for.
-const CLTV_ADDED: u32 = 3;
-
-/// Default of a hold invoice: a day of blocks beyond LDK's fail-back margin.
-pub const HOLD_CLTV_DEFAULT: u32 = CLTV_MIN + 144;
-
-/// Most blocks an invoice may ask for: beyond this no node forwards.
-pub const CLTV_MAX: u32 = crate::route::TOTAL_DELAY_MAX;
-
 /// Held invoices read at once.
 const HOLDS_A_PAGE: usize = 100;
 
 /// Longest a settle waits for the claim to become durable before it says so.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// What to ask for.
-#[derive(Clone)]
-pub struct NewBolt11 {
-    /// Unique name.
-    pub label: String,
-    /// None for any amount.
-    pub amount_msat: Option<Msat>,
-    /// What it is for.
-    pub description: String,
-    /// Put only the description's hash into the invoice.
-    pub description_hash_only: bool,
-    /// Lifetime in seconds.
-    pub expiry: u32,
-    /// `min_final_cltv_expiry_delta` in blocks; at least [`CLTV_MIN`].
-    pub cltv: Option<u32>,
-    /// A preimage of the caller's.
-    pub preimage: Option<Preimage>,
-    /// Only for hold invoices: a hash whose preimage comes later.
-    pub payment_hash: Option<PaymentHash>,
-    /// Hold its HTLCs.
-    pub hold: bool,
-}
-
-/// Why no invoice was made.
-#[derive(Debug, Error)]
-pub enum NewInvoiceError {
-    /// Outside of what can be received.
-    #[error("cltv: should be between {CLTV_MIN} and {CLTV_MAX} blocks")]
-    Cltv,
-    /// Too long for an invoice.
-    #[error("description: should be at most 639 bytes, or give deschashonly")]
-    Description,
-    /// A preimage and a hash that do not belong together.
-    #[error("payment_hash: is not the hash of preimage")]
-    HashMismatch,
-    /// No randomness for a preimage.
-    #[error("no randomness for a preimage: {0}")]
-    Entropy(String),
-    /// LDK did not make it.
-    #[error("the invoice could not be made: {0}")]
-    Ldk(String),
-    /// The ledger has one of that label or hash.
-    #[error(transparent)]
-    Add(#[from] AddInvoiceError),
-    /// The node is stopping.
-    #[error(transparent)]
-    Closed(#[from] Closed),
-}
 
 /// Why a held payment was not settled.
 #[derive(Debug, Error)]
@@ -123,57 +58,19 @@ pub enum SettleHeldError {
 }
 
 impl Inner {
-    /// Makes an invoice; it is durable before it is shown.
-    pub(crate) async fn new_invoice(&self, new: NewBolt11) -> Result<Invoice, NewInvoiceError> {
-        let default = if new.hold {
-            HOLD_CLTV_DEFAULT
-        } else {
-            CLTV_MIN
-        };
-        let cltv = new.cltv.unwrap_or(default);
-        if !(CLTV_MIN..=CLTV_MAX).contains(&cltv) {
-            return Err(NewInvoiceError::Cltv);
-        }
-        let (payment_hash, preimage) = hash_and_preimage(&new)?;
-        let description = describe(&new)?;
-        let expires_at_ms = unix_millis() + u64::from(new.expiry) * 1_000;
-        let invoice = self
-            .manager
-            .create_bolt11_invoice(Bolt11InvoiceParameters {
-                amount_msats: new.amount_msat.map(|amount| amount.msat()),
-                description,
-                invoice_expiry_delta_secs: Some(new.expiry),
-                min_final_cltv_expiry_delta: u16::try_from(cltv - CLTV_ADDED).ok(),
-                payment_hash: Some(LdkPaymentHash(payment_hash.0)),
-                payment_metadata: None,
-            })
-            .map_err(|cause| NewInvoiceError::Ldk(cause.to_string()))?;
-        let added = self.ledger.add_invoice(
-            NewInvoice {
-                label: new.label,
-                payment_hash,
-                preimage,
-                payment_secret: Some(invoice.payment_secret().0),
-                bolt11: invoice.to_string(),
-                description: Some(new.description),
-                amount_msat: new.amount_msat,
-                expires_at_ms,
-                cltv,
-                hold: new.hold,
-            },
-            unix_millis(),
-        );
-        Ok(added.await??)
-    }
-
     /// `PaymentClaimable`: all parts are here. Claim, hold, or fail back.
     pub(crate) fn payment_claimable(
         self: &Arc<Self>,
         hash: LdkPaymentHash,
         amount_msat: u64,
         claim_deadline: Option<u32>,
+        tlvs: &[(u64, Vec<u8>)],
     ) {
         let key = PaymentHash(hash.0);
+        // BOLT 1: what must be understood, and is not. LDK would refuse it at the claim.
+        if tlvs.iter().any(|(number, _)| number % 2 == 0) {
+            return self.manager.fail_htlc_backwards(&hash);
+        }
         let invoice = match self.ledger.invoice(InvoiceKey::Hash(key)) {
             // An imported invoice is another node's: not ours to take.
             Ok(Some(invoice)) if invoice.own => invoice,
@@ -227,14 +124,16 @@ impl Inner {
     }
 
     /// Takes the HTLCs of a hash for a claim or a cancellation; false when another has them.
-    fn decide(&self, hash: PaymentHash) -> bool {
+    pub(crate) fn decide(&self, hash: PaymentHash) -> bool {
         let mut deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
         deciding.insert(hash)
     }
 
-    fn decided(&self, hash: PaymentHash) {
+    pub(crate) fn decided(&self, hash: PaymentHash) {
         let mut deciding = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
         deciding.remove(&hash);
+        drop(deciding);
+        self.freed.notify_waiters();
     }
 
     fn hold(self: &Arc<Self>, hash: LdkPaymentHash, amount: Msat, deadline: Option<u32>) {
@@ -408,7 +307,7 @@ impl Inner {
         if invoice.is_none() {
             return Err(CancelError::Unknown(hash).into());
         }
-        if !self.decide(hash) {
+        if !self.decide_when_free(hash).await {
             return Err(CancelError::Paid.into());
         }
         let cancelled = self.ledger.invoice_cancelled(hash, unix_millis()).await;
@@ -435,34 +334,6 @@ pub enum CancelHeldError {
     /// The node is stopping.
     #[error(transparent)]
     Closed(#[from] Closed),
-}
-
-fn hash_and_preimage(new: &NewBolt11) -> Result<(PaymentHash, Option<Preimage>), NewInvoiceError> {
-    match (new.preimage, new.payment_hash) {
-        (Some(preimage), None) => Ok((preimage.payment_hash(), Some(preimage))),
-        (Some(preimage), Some(hash)) if preimage.payment_hash() == hash => {
-            Ok((hash, Some(preimage)))
-        }
-        (Some(_), Some(_)) => Err(NewInvoiceError::HashMismatch),
-        (None, Some(hash)) => Ok((hash, None)),
-        (None, None) => {
-            let mut bytes = [0u8; 32];
-            getrandom::fill(&mut bytes)
-                .map_err(|cause| NewInvoiceError::Entropy(cause.to_string()))?;
-            let preimage = Preimage(bytes);
-            Ok((preimage.payment_hash(), Some(preimage)))
-        }
-    }
-}
-
-fn describe(new: &NewBolt11) -> Result<Bolt11InvoiceDescription, NewInvoiceError> {
-    if new.description_hash_only {
-        let hash = sha256::Hash::hash(new.description.as_bytes());
-        return Ok(Bolt11InvoiceDescription::Hash(Sha256(hash)));
-    }
-    Description::new(new.description.clone())
-        .map(Bolt11InvoiceDescription::Direct)
-        .map_err(|_| NewInvoiceError::Description)
 }
 
 /// Whether an HTLC of this hash came in and is neither claimed nor failed.

@@ -4,14 +4,13 @@
 //! pays for compiling them. What the parts do is in the files that own them: `store.rs` (where
 //! state is kept), `logger.rs`, `wallet.rs`; the chain side comes from `sendpay_chain`.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use lightning::chain::{Filter, chainmonitor};
 use lightning::ln::peer_handler::IgnoringMessageHandler;
 use lightning::onion_message::messenger::NullMessageRouter;
 use lightning::routing::gossip;
-use lightning::routing::router::DefaultRouter;
-use lightning::routing::scoring::{ProbabilisticScorer, ProbabilisticScoringFeeParameters};
+use lightning::routing::scoring::ProbabilisticScorer;
 use lightning::routing::utxo::UtxoLookup;
 use lightning::sign::InMemorySigner;
 use lightning::util::persist::MonitorUpdatingPersisterAsync;
@@ -20,6 +19,7 @@ use lightning_net_tokio::SocketDescriptor;
 use sendpay_chain::client::{Broadcaster, Fees};
 
 use crate::logger::NodeLogger;
+use crate::router::PlannedRouter;
 use crate::store::{EagerSpawner, LdkStore};
 use crate::wallet::ChainWallet;
 
@@ -62,7 +62,7 @@ pub(crate) type ChannelManager = lightning::ln::channelmanager::ChannelManager<
     Arc<Keys>,
     Arc<Keys>,
     Arc<Fees>,
-    Arc<Router>,
+    Arc<PlannedRouter>,
     Arc<NullMessageRouter>,
     Arc<NodeLogger>,
 >;
@@ -70,15 +70,6 @@ pub(crate) type ChannelManager = lightning::ln::channelmanager::ChannelManager<
 pub(crate) type Graph = gossip::NetworkGraph<Arc<NodeLogger>>;
 
 pub(crate) type Scorer = ProbabilisticScorer<Arc<Graph>, Arc<NodeLogger>>;
-
-pub(crate) type Router = DefaultRouter<
-    Arc<Graph>,
-    Arc<NodeLogger>,
-    Arc<Keys>,
-    Arc<RwLock<Scorer>>,
-    ProbabilisticScoringFeeParameters,
-    Scorer,
->;
 
 pub(crate) type Gossip =
     gossip::P2PGossipSync<Arc<Graph>, Arc<dyn UtxoLookup + Send + Sync>, Arc<NodeLogger>>;

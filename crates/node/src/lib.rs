@@ -7,9 +7,9 @@
 //! |---|---|
 //! | `start.rs` | the start, as a list of named steps, and the stop; `load.rs` reads what was stored, `background.rs` is what runs then |
 //! | `payment.rs` | a payment's way out and its way back; `pay.rs` is a loop above it |
-//! | `invoice.rs` | receiving: claim, hold, fail back |
+//! | `invoice.rs` | receiving: claim, hold, fail back; `new_invoice.rs` makes them, `invoice_end.rs`: how they end unpaid |
 //! | `event.rs` | LDK's events, one line each; `failure.rs` reads why a payment failed |
-//! | `route.rs` | CLN's hops and LDK's path; `getroute.rs` finds them |
+//! | `route.rs` | CLN's hops and LDK's path; `getroute.rs` finds them, `router.rs` hands them to LDK for a keysend |
 //! | `close.rs`, `terms.rs` | the end of a channel, and what is asked to forward over it |
 //! | `withdraw.rs` | payments on the chain |
 //! | `forward.rs` | HTLCs of others, and what came of them |
@@ -30,16 +30,20 @@ mod forward;
 mod getroute;
 mod htlc;
 mod invoice;
+mod invoice_end;
 mod keys;
+mod keysend_in;
 mod ldk;
 mod load;
 mod logger;
 mod network;
+mod new_invoice;
 mod pay;
 mod payment;
 mod peer;
 mod redact;
 mod route;
+mod router;
 mod start;
 mod store;
 mod terms;
@@ -49,6 +53,7 @@ mod withdraw;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 
 use bitcoin::secp256k1::PublicKey;
@@ -58,7 +63,7 @@ use lightning::ln::channelmanager::PaymentId as LdkPaymentId;
 use lightning::util::config::UserConfig;
 use sendpay_chain::client::{Broadcaster, ChainClient, Fees};
 use sendpay_ledger::{Begun, Failure, Invoice, Ledger, NodeId, PaymentHash, Preimage, Store};
-use tokio::sync::{Mutex as AsyncMutex, RwLock as AsyncRwLock, broadcast, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, RwLock as AsyncRwLock, broadcast, watch};
 use tokio::task::JoinSet;
 
 pub use announced::{AnnouncedAddress, AnnouncedAddressError};
@@ -71,14 +76,15 @@ pub use close::{CloseChannel, CloseError, ClosedChannel, Closing};
 pub use failure::code;
 pub use getroute::{GetRoute, GetRouteError};
 pub use htlc::{Htlc, HtlcStage};
-pub use invoice::{
-    CLTV_MAX, CLTV_MIN, CancelHeldError, HOLD_CLTV_DEFAULT, NewBolt11, NewInvoiceError,
-    SettleHeldError,
-};
+pub use invoice::{CancelHeldError, SettleHeldError};
+pub use invoice_end::{DeleteError, DeleteInvoice};
 pub use keys::{SEED_FILE, SeedError};
 pub use network::{Announced, NetworkChannel, NetworkFilter, NetworkListing, NetworkNode};
-pub use pay::{PaidInvoice, Pay, PayError, Tried, Unsent, Why};
-pub use payment::{FirstHopError, SendPay, SendPayError, StartCheckError};
+pub use new_invoice::{
+    CLTV_MAX, CLTV_MIN, HOLD_CLTV_DEFAULT, NewBolt11, NewInvoiceError, RouteHints,
+};
+pub use pay::{KeySend, PaidInvoice, Pay, PayError, Tried, Unsent, Why};
+pub use payment::{FirstHopError, SendPay, SendPayError, Spontaneous, StartCheckError};
 pub use peer::{ConnectError, Peer};
 pub use route::{
     FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, check_route, direction, scid_text,
@@ -133,6 +139,7 @@ pub(crate) struct Inner {
     pub(crate) monitor: Arc<ldk::ChainMonitor>,
     pub(crate) manager: Arc<ldk::ChannelManager>,
     pub(crate) graph: Arc<ldk::Graph>,
+    pub(crate) router: Arc<router::PlannedRouter>,
     pub(crate) scorer: Arc<RwLock<ldk::Scorer>>,
     pub(crate) gossip: Arc<ldk::Gossip>,
     pub(crate) peers: Arc<ldk::PeerManager>,
@@ -148,8 +155,14 @@ pub(crate) struct Inner {
     pub(crate) openings: Mutex<HashMap<u128, channel::Opening>>,
     /// Ends of channels, for those who asked for them.
     pub(crate) ends: broadcast::Sender<close::End>,
-    /// Hashes whose HTLCs are being claimed or cancelled.
+    /// Hashes whose HTLCs are being claimed or cancelled, or whose invoices end.
     pub(crate) deciding: Mutex<HashSet<PaymentHash>>,
+    /// Told when one of them is decided.
+    pub(crate) freed: Notify,
+    /// When the next invoice lapses, as far as the one who sleeps until then knows; in ms since 1970.
+    pub(crate) next_lapse_ms: AtomicU64,
+    /// Tells that one of a new invoice.
+    pub(crate) lapses_sooner: Notify,
     pub(crate) paying: pay::Running,
     pub(crate) scids: forward::Scids,
 }
@@ -359,6 +372,11 @@ impl Node {
         self.inner.cancel_pay(hash)
     }
 
+    /// Pays a node that has made no invoice.
+    pub async fn keysend(&self, ask: KeySend) -> Result<PaidInvoice, PayError> {
+        self.inner.keysend(ask).await
+    }
+
     /// Finds a route.
     pub fn getroute(&self, wanted: &GetRoute) -> Result<Vec<sendpay_ledger::Hop>, GetRouteError> {
         getroute::find(&self.inner, wanted)
@@ -367,6 +385,11 @@ impl Node {
     /// Makes an invoice.
     pub async fn new_invoice(&self, new: NewBolt11) -> Result<Invoice, NewInvoiceError> {
         self.inner.new_invoice(new).await
+    }
+
+    /// Removes an invoice, or only its description.
+    pub async fn delete_invoice(&self, ask: DeleteInvoice) -> Result<Invoice, DeleteError> {
+        self.inner.delete_invoice(ask).await
     }
 
     /// Settles a held invoice; returns when the claim is durable.

@@ -8,9 +8,7 @@ use lightning::io;
 use lightning::ln::channelmanager::{ChainParameters, ChannelManagerReadArgs};
 use lightning::ln::types::ChannelId;
 use lightning::onion_message::messenger::NullMessageRouter;
-use lightning::routing::scoring::{
-    ProbabilisticScoringDecayParameters, ProbabilisticScoringFeeParameters,
-};
+use lightning::routing::scoring::ProbabilisticScoringDecayParameters;
 use lightning::sign::NodeSigner;
 use lightning::util::config::UserConfig;
 use lightning::util::persist::{
@@ -31,10 +29,10 @@ use crate::chain::{self, CaughtUp, LoadedMonitor};
 use crate::clock::unix_seconds;
 use crate::keys::Seed;
 use crate::ldk::{
-    ChainMonitor, ChannelManager, ChannelMonitor, Graph, Keys, MonitorPersister, Router, Scorer,
-    Sweeper,
+    ChainMonitor, ChannelManager, ChannelMonitor, Graph, Keys, MonitorPersister, Scorer, Sweeper,
 };
 use crate::logger::NodeLogger;
+use crate::router::PlannedRouter;
 use crate::start::StartError;
 use crate::store::{EagerSpawner, LdkStore, WholeBlocks};
 use crate::wallet::ChainWallet;
@@ -61,6 +59,7 @@ pub(crate) struct Loaded {
     pub(crate) monitors: Vec<(BlockLocator, ChannelMonitor)>,
     pub(crate) manager: Arc<ChannelManager>,
     pub(crate) manager_block: BlockLocator,
+    pub(crate) router: Arc<PlannedRouter>,
     pub(crate) graph: Arc<Graph>,
     pub(crate) scorer: Arc<RwLock<Scorer>>,
     pub(crate) sweeper: Arc<Sweeper>,
@@ -105,14 +104,9 @@ pub(crate) async fn load(
     let (monitor, monitors) = load_monitors(ground).await?;
     let graph = load_graph(ground).await?;
     let scorer = load_scorer(ground, &graph).await?;
-    let router = Arc::new(Router::new(
-        graph.clone(),
-        ground.logger.clone(),
-        ground.keys.clone(),
-        scorer.clone(),
-        ProbabilisticScoringFeeParameters::default(),
-    ));
-    let (manager_block, manager) = load_manager(ground, &monitor, &monitors, router, tip).await?;
+    let router = Arc::new(PlannedRouter::default());
+    let (manager_block, manager) =
+        load_manager(ground, &monitor, &monitors, router.clone(), tip).await?;
     let (sweeper_block, sweeper) = load_sweeper(ground, &wallet, tip).await?;
     Ok(Loaded {
         monitor,
@@ -120,6 +114,7 @@ pub(crate) async fn load(
         manager: Arc::new(manager),
         manager_block,
         graph,
+        router,
         scorer,
         sweeper: Arc::new(sweeper),
         sweeper_block,
@@ -202,7 +197,7 @@ async fn load_manager(
     ground: &Ground,
     monitor: &Arc<ChainMonitor>,
     monitors: &Monitors,
-    router: Arc<Router>,
+    router: Arc<PlannedRouter>,
     tip: BlockLocator,
 ) -> Result<(BlockLocator, ChannelManager), StartError> {
     let at = [

@@ -8,6 +8,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `pay/goal.rs` | what is to be paid, to whom, within which bounds |
+//! | `pay/keysend.rs` | a payment without an invoice: its goal |
 //! | `pay/tries.rs` | the loop: look, send, wait, learn |
 //! | `pay/knowledge.rs` | what failed tries taught |
 //! | `pay/route.rs` | routes for what is missing |
@@ -16,6 +17,7 @@
 
 mod earlier;
 mod goal;
+mod keysend;
 mod knowledge;
 mod outcome;
 mod route;
@@ -31,6 +33,7 @@ use tokio::time::Instant;
 
 use self::earlier::{paid_group, settle_earlier, settle_kept};
 pub(crate) use self::goal::Goal;
+pub use self::keysend::KeySend;
 pub use self::outcome::{PaidInvoice, PayError, Tried, Unsent, Why};
 use self::tries::Tries;
 use crate::Inner;

@@ -10,7 +10,9 @@ use std::sync::PoisonError;
 use lightning::events::PaymentFailureReason;
 use lightning::ln::channel_state::ChannelDetails;
 use lightning::ln::channelmanager::{PaymentId as LdkPaymentId, RecentPaymentDetails};
-use lightning::ln::outbound_payment::{RecipientOnionFields, RetryableSendFailure};
+use lightning::ln::outbound_payment::{
+    RecipientCustomTlvs, RecipientOnionFields, Retry, RetryableSendFailure,
+};
 use lightning::routing::router::Route;
 use lightning::types::payment::{
     PaymentHash as LdkPaymentHash, PaymentPreimage as LdkPreimage, PaymentSecret,
@@ -56,6 +58,31 @@ pub struct SendPay {
     pub cap_msat: Option<Msat>,
     /// The key of the request, if it has one.
     pub request: Option<RequestKey>,
+    /// A payment without an invoice: the preimage goes along.
+    pub spontaneous: Option<Spontaneous>,
+}
+
+/// What goes along with a payment without an invoice (keysend).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Spontaneous {
+    /// The preimage: a secret until the payment is complete.
+    pub preimage: Preimage,
+    /// More for the destination: numbers from 65536, each once, and bytes.
+    pub tlvs: Vec<(u64, Vec<u8>)>,
+}
+
+impl Spontaneous {
+    /// The onion with all but the preimage, which LDK adds.
+    pub(crate) fn along(
+        &self,
+        onion: RecipientOnionFields,
+    ) -> Result<RecipientOnionFields, RouteError> {
+        if self.tlvs.is_empty() {
+            return Ok(onion);
+        }
+        let tlvs = RecipientCustomTlvs::new(self.tlvs.clone()).map_err(|()| RouteError::Tlvs)?;
+        Ok(onion.with_custom_tlvs(tlvs))
+    }
 }
 
 /// The first channel does not take it now; nothing was recorded.
@@ -94,6 +121,9 @@ pub enum SendPayError {
     /// Our own invoice refuses it; the record says so.
     #[error("{}", .0.failure.as_ref().map_or("self-payment refused", |failure| &failure.message))]
     SelfRefused(Box<Payment>),
+    /// The preimage that is to go along is not that of the hash.
+    #[error("the preimage is not that of payment_hash {0}")]
+    Preimage(PaymentHash),
     /// LDK refused it after the record was made; the record failed.
     #[error("the payment could not be sent: {1}")]
     Unsent(Box<Payment>, String),
@@ -108,13 +138,18 @@ impl Inner {
         if send.route.is_empty() {
             return self.self_pay(send).await;
         }
+        if let Some(spontaneous) = &send.spontaneous
+            && spontaneous.preimage.payment_hash() != send.payment_hash
+        {
+            return Err(SendPayError::Preimage(send.payment_hash));
+        }
         self.store.room().await?;
         let _fixed = self.height_fixed.read().await;
         let height = self.manager.current_best_block().height;
         let path = to_path(&send.route, &self.our_id())?;
         let new = new_payment(&send, height)?;
-        let onion = onion(&send, new.effective_total_msat());
-        let route = to_route(path, &onion, height)?;
+        let onion = onion(&send, new.effective_total_msat())?;
+        let route = to_route(path, &onion, send.spontaneous.is_some(), height)?;
         if let Err(cause) = self.check_first_hop(&send.route, new.payment_hash) {
             // A repeat of what is out or done gets its answer, whatever the channel does now.
             return match self.ledger.peek(&new)? {
@@ -124,7 +159,8 @@ impl Inner {
         }
         let begun = self.ledger.begin(new, unix_millis()).await??;
         if let Begun::New(payment) = &begun {
-            self.send_recorded(payment, route, onion).await?;
+            self.send_recorded(payment, route, onion, send.spontaneous)
+                .await?;
         }
         Ok(begun)
     }
@@ -135,12 +171,17 @@ impl Inner {
         payment: &Payment,
         route: Route,
         onion: RecipientOnionFields,
+        spontaneous: Option<Spontaneous>,
     ) -> Result<(), SendPayError> {
         let id = payment.payment_id();
+        let ldk_id = LdkPaymentId(id.0);
         let hash = LdkPaymentHash(payment.payment_hash.0);
-        let sent = self
-            .manager
-            .send_payment_with_route(route, hash, onion, LdkPaymentId(id.0));
+        let sent = match spontaneous {
+            None => self
+                .manager
+                .send_payment_with_route(route, hash, onion, ldk_id),
+            Some(spontaneous) => self.send_keysend(route, onion, ldk_id, &spontaneous.preimage),
+        };
         let refused = sent.err().and_then(refusal);
         let Some(reason) = refused else { return Ok(()) };
         let failure = Failure {
@@ -159,6 +200,31 @@ impl Inner {
             tracing::error!(%cause, "a payment that was not sent could not be marked failed");
         }
         Err(SendPayError::Unsent(Box::new(payment.clone()), reason))
+    }
+
+    /// LDK asks its router for the route of a keysend, and gets this one.
+    fn send_keysend(
+        &self,
+        route: Route,
+        onion: RecipientOnionFields,
+        id: LdkPaymentId,
+        preimage: &Preimage,
+    ) -> Result<(), RetryableSendFailure> {
+        let parameters = route
+            .route_params
+            .clone()
+            .ok_or(RetryableSendFailure::RouteNotFound)?;
+        self.router.plan(id, route);
+        // One try, as of every part: the next one is a record of its own.
+        let sent = self.manager.send_spontaneous_payment(
+            Some(LdkPreimage(preimage.0)),
+            onion,
+            id,
+            parameters,
+            Retry::Attempts(0),
+        );
+        self.router.forget(id);
+        sent.map(drop)
     }
 
     async fn self_pay(&self, send: SendPay) -> Result<Begun, SendPayError> {
@@ -356,13 +422,16 @@ fn new_payment(send: &SendPay, height: u32) -> Result<NewPayment, RouteError> {
 }
 
 /// What only the destination reads.
-fn onion(send: &SendPay, total: Msat) -> RecipientOnionFields {
+fn onion(send: &SendPay, total: Msat) -> Result<RecipientOnionFields, RouteError> {
     let mut onion = match send.payment_secret {
         Some(secret) => RecipientOnionFields::secret_only(PaymentSecret(secret), total.msat()),
         None => RecipientOnionFields::spontaneous_empty(total.msat()),
     };
     onion.payment_metadata = send.payment_metadata.clone();
-    onion
+    match &send.spontaneous {
+        Some(spontaneous) => spontaneous.along(onion),
+        None => Ok(onion),
+    }
 }
 
 /// Why the check at the start did not finish.

@@ -56,6 +56,9 @@ pub enum RouteError {
     /// 33 bytes that are no point of the curve.
     #[error("route: hop {0} has an invalid node id")]
     NodeId(usize),
+    /// More data for the last hop, with numbers that are not for that.
+    #[error("extratlvs: numbers from 65536 that are free for data of one's own, each once")]
+    Tlvs,
     /// Nothing to convert.
     #[error("route: no hops")]
     Empty,
@@ -142,10 +145,11 @@ pub(crate) fn to_path(hops: &[Hop], us: &NodeId) -> Result<Path, RouteError> {
 
 /// One path as the route of one payment, with parameters that forbid nothing that `to_path`
 /// allowed: the fee is the caller's choice. LDK wants the parameters as it would make them itself,
-/// down to the number of hops that fit into the onion beside `onion`.
+/// down to the number of hops that fit into the onion beside `onion` and, of a keysend, the preimage.
 pub(crate) fn to_route(
     path: Path,
     onion: &RecipientOnionFields,
+    keysend: bool,
     height: u32,
 ) -> Result<Route, RouteError> {
     let last = path.hops.last().ok_or(RouteError::Empty)?;
@@ -154,7 +158,7 @@ pub(crate) fn to_route(
     let mut parameters = RouteParameters::from_payment_params_and_value(payment, last.fee_msat);
     parameters.max_total_routing_fee_msat = None;
     parameters
-        .set_max_path_length(onion, false, height)
+        .set_max_path_length(onion, keysend, height)
         .map_err(|()| RouteError::Onion)?;
     if path.hops.len() > usize::from(parameters.payment_params.max_path_length) {
         return Err(RouteError::Onion);
@@ -230,12 +234,12 @@ mod tests {
         assert_eq!((fees, delays), (vec![1, 1, 1_000], vec![40, 18, 42]));
         assert_eq!(to_hops(&path, us).unwrap(), hops);
         let onion = RecipientOnionFields::spontaneous_empty(1_000);
-        let route = to_route(path.clone(), &onion, 100).unwrap();
+        let route = to_route(path.clone(), &onion, false, 100).unwrap();
         assert_eq!(route.get_total_amount(), 1_000);
         let mut stuffed = onion;
         stuffed.payment_metadata = Some(vec![0; 1_300]);
         assert_eq!(
-            to_route(path, &stuffed, 100).unwrap_err(),
+            to_route(path, &stuffed, false, 100).unwrap_err(),
             RouteError::Onion
         );
     }

@@ -6,6 +6,7 @@
 //! when `Node::start` has returned.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use sendpay_chain::client::{Broadcaster, ChainClient, Fees};
 use sendpay_ledger::{Ledger, Store};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex as AsyncMutex, RwLock as AsyncRwLock, watch};
+use tokio::sync::{Mutex as AsyncMutex, Notify, RwLock as AsyncRwLock, watch};
 use tokio::task::JoinSet;
 
 use crate::chain::{self, CatchUpError, CaughtUp, ChainView, Listeners};
@@ -31,7 +32,7 @@ use crate::logger::NodeLogger;
 use crate::payment::StartCheckError;
 use crate::store::LdkStore;
 use crate::wallet::WalletError;
-use crate::{Inner, Node, NodeConfig, background, event, peer};
+use crate::{Inner, Node, NodeConfig, background, event, invoice_end, peer};
 
 /// How long the parts may take to end after the stop.
 const STOP_GRACE: Duration = Duration::from_secs(20);
@@ -210,6 +211,7 @@ fn join(
         monitor: loaded.monitor,
         manager: loaded.manager,
         graph: loaded.graph,
+        router: loaded.router,
         scorer: loaded.scorer,
         gossip,
         peers,
@@ -223,6 +225,9 @@ fn join(
         openings: Mutex::new(HashMap::new()),
         ends: tokio::sync::broadcast::channel(crate::close::ENDS_MAX).0,
         deciding: Mutex::new(HashSet::new()),
+        freed: Notify::new(),
+        next_lapse_ms: AtomicU64::new(u64::MAX),
+        lapses_sooner: Notify::new(),
         paying: crate::pay::Running::default(),
         scids: crate::forward::Scids::default(),
     };
@@ -259,6 +264,7 @@ async fn run(
     tasks.spawn(background::write_scorer(inner.clone(), stop()));
     tasks.spawn(background::announce(inner.clone(), stop()));
     tasks.spawn(background::watch_holds(inner.clone(), stop()));
+    tasks.spawn(invoice_end::expire_invoices(inner.clone(), stop()));
     tasks.spawn(peer::meet(inner.clone(), listener, stop()));
     Node {
         inner,

@@ -10,6 +10,7 @@ pub mod close;
 pub mod connect;
 pub mod countsendpays;
 pub mod decode;
+pub mod delinvoice;
 pub mod delpay;
 pub mod disconnect;
 pub mod feerates;
@@ -22,6 +23,7 @@ pub mod holdinvoice;
 pub mod holdinvoicecancel;
 pub mod holdinvoicesettle;
 pub mod invoice;
+pub mod keysend;
 pub mod listchannels;
 pub mod listconfigs;
 pub mod listforwards;
@@ -41,8 +43,11 @@ pub mod setchannel;
 pub mod settleimported;
 pub mod stop;
 pub mod wait;
+pub mod waitanyinvoice;
+pub mod waitinvoice;
 pub mod waitsendpay;
 pub mod withdraw;
+pub mod xkeysend;
 pub mod xpay;
 
 use crate::error::{Code, RpcError};
@@ -175,6 +180,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<connect::Connect>(),
     Entry::of::<countsendpays::CountSendPays>(),
     Entry::of::<decode::Decode>(),
+    Entry::of::<delinvoice::DelInvoice>(),
     Entry::of::<delpay::DelPay>(),
     Entry::of::<disconnect::Disconnect>(),
     Entry::of::<feerates::FeeRates>(),
@@ -187,6 +193,7 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<holdinvoicecancel::HoldInvoiceCancel>(),
     Entry::of::<holdinvoicesettle::HoldInvoiceSettle>(),
     Entry::of::<invoice::Invoice>(),
+    Entry::of::<keysend::KeySend>(),
     Entry::of::<listchannels::ListChannels>(),
     Entry::of::<listconfigs::ListConfigs>(),
     Entry::of::<listforwards::ListForwards>(),
@@ -205,8 +212,11 @@ pub const METHODS: &[Entry] = &[
     Entry::of::<settleimported::SettleImported>(),
     Entry::of::<stop::Stop>(),
     Entry::of::<wait::Wait>(),
+    Entry::of::<waitanyinvoice::WaitAnyInvoice>(),
+    Entry::of::<waitinvoice::WaitInvoice>(),
     Entry::of::<waitsendpay::WaitSendPay>(),
     Entry::of::<withdraw::Withdraw>(),
+    Entry::of::<xkeysend::XKeySend>(),
     Entry::of::<xpay::XPay>(),
 ];
 

@@ -12,6 +12,7 @@ mod integer;
 mod outpoint;
 mod route;
 mod scid;
+mod spontaneous;
 mod text;
 
 pub use amount::{
@@ -28,7 +29,8 @@ pub use feerate::{Feerate, FeerateName, FeerateRange};
 pub use integer::{FailureCode, NUMBER63_MAX, Number63};
 pub use outpoint::{Outpoint, Outpoints};
 pub use route::{Exclude, Excludes, RouteHop, RouteHops};
-pub use scid::{Scid, ScidDir};
+pub use scid::{ExposedChannels, Scid, ScidDir};
+pub use spontaneous::{ExtraTlvs, PrivateHop, PrivateRoutes};
 pub use text::{
     EscapedText, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, InvoiceString, Label, PlainText,
     TextList,

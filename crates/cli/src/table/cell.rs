@@ -92,7 +92,7 @@ fn shorten(text: &str) -> String {
 }
 
 /// A time in UTC, to the minute; JSON has the second.
-fn date(seconds: u64) -> String {
+pub(crate) fn date(seconds: u64) -> String {
     const DAY: u64 = 86_400;
     // The days of the civil calendar, counted from 0000-03-01 so that leap days come last (after
     // Howard Hinnant, "chrono-compatible low-level date algorithms").

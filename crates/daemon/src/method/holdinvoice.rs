@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sendpay_ledger::{Invoice, Preimage};
-use sendpay_node::NewBolt11;
+use sendpay_node::{NewBolt11, RouteHints};
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::holdinvoice::{HoldInvoice, HoldInvoiceResult};
 use sendpay_rpc::method::holdinvoicecancel::HoldInvoiceCancel;
@@ -33,6 +33,8 @@ pub(super) async fn run(
                 .map(|preimage| Preimage(preimage.to_bytes())),
             payment_hash: params.payment_hash.map(from_hash),
             hold: true,
+            hints: RouteHints::WhereNeeded,
+            fallbacks: Vec::new(),
         })
         .await
         .map_err(|cause| error::new_invoice(&cause))?;

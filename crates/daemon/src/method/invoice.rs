@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use bitcoin::address::NetworkUnchecked;
+use bitcoin::{Address, Network};
 use sendpay_ledger::{Msat, Preimage};
-use sendpay_node::NewBolt11;
-use sendpay_rpc::RpcError;
+use sendpay_node::{Channel, NewBolt11, RouteHints};
 use sendpay_rpc::method::invoice::{Invoice, InvoiceResult};
-use sendpay_rpc::value::{AmountOrAny, Secret};
+use sendpay_rpc::value::{AmountOrAny, ExposedChannels, Secret, TextList};
+use sendpay_rpc::{Code, RpcError};
 
 use crate::convert::hash;
 use crate::daemon::Daemon;
@@ -15,19 +17,15 @@ use crate::error;
 /// Longest label, in bytes (CLN).
 const LABEL_BYTES_MAX: usize = 128;
 
+/// Most on-chain addresses of one invoice: more make it too long for any code to be scanned.
+const FALLBACKS_MAX: usize = 16;
+
 pub(super) async fn run(daemon: &Arc<Daemon>, params: Invoice) -> Result<InvoiceResult, RpcError> {
-    if params.fallbacks.is_some() {
-        let text = "fallbacks: on-chain fallbacks are not supported by this daemon yet";
-        return Err(RpcError::invalid_params(text));
-    }
-    if params
-        .exposeprivatechannels
-        .as_ref()
-        .is_some_and(|expose| expose.as_str() != "true")
-    {
-        let text = "exposeprivatechannels: private channels are always used as hints where needed";
-        return Err(RpcError::invalid_params(text));
-    }
+    let hints = hints(params.exposeprivatechannels.as_ref());
+    let fallbacks = match &params.fallbacks {
+        Some(list) => fallbacks(list, daemon.network())?,
+        None => Vec::new(),
+    };
     let invoice = daemon
         .node()
         .new_invoice(NewBolt11 {
@@ -42,31 +40,111 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: Invoice) -> Result<Invoice
                 .map(|preimage| Preimage(preimage.to_bytes())),
             payment_hash: None,
             hold: false,
+            hints: hints.clone(),
+            fallbacks,
         })
         .await
         .map_err(|cause| error::new_invoice(&cause))?;
+    let wanted = invoice.amount_msat.map_or(1, |amount| amount.msat());
+    let warnings = Warnings::of(&daemon.node().channels(), wanted, &hints);
     Ok(InvoiceResult {
         payment_hash: hash(invoice.payment_hash),
         expires_at: invoice.expires_at_ms / 1_000,
         bolt11: invoice.bolt11,
         payment_secret: Secret::from_bytes(invoice.payment_secret.unwrap_or_default()),
         created_index: invoice.created_index,
-        warning_capacity: capacity_warning(daemon, invoice.amount_msat),
-        warning_mpp: None,
+        warning_capacity: warnings
+            .capacity
+            .then(|| "Insufficient incoming channel capacity to pay invoice".into()),
+        warning_offline: warnings
+            .offline
+            .then(|| "Insufficient incoming capacity, once offline peers were excluded".into()),
+        warning_private_unused: warnings.private_unused.then(|| {
+            "Insufficient incoming capacity, once private channels were excluded (try \
+             exposeprivatechannels=true?)"
+                .into()
+        }),
+        warning_mpp: warnings
+            .mpp
+            .then(|| "The invoice is only payable by MPP-capable payers.".into()),
     })
 }
 
-/// CLN's warning, for an invoice that no sum of our channels can take in.
-fn capacity_warning(daemon: &Daemon, amount: Option<Msat>) -> Option<String> {
-    let receivable: u64 = daemon
-        .node()
-        .channels()
-        .iter()
-        .filter(|channel| channel.ready)
-        .map(|channel| channel.receivable_msat)
-        .sum();
-    let wanted = amount.map_or(1, |amount| amount.msat());
-    (wanted > receivable).then(|| "Insufficient incoming channel capacity to pay invoice".into())
+/// What a payer of that amount may run into; at most one but `mpp`, as in CLN.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Warnings {
+    capacity: bool,
+    offline: bool,
+    private_unused: bool,
+    mpp: bool,
+}
+
+impl Warnings {
+    fn of(channels: &[Channel], wanted_msat: u64, hints: &RouteHints) -> Warnings {
+        let ready = || channels.iter().filter(|channel| channel.ready);
+        // Nobody finds an unannounced channel that no invoice names.
+        let any_announced = ready().any(|channel| channel.announced);
+        let named = |channel: &Channel| match hints {
+            _ if channel.announced => true,
+            RouteHints::Unannounced => true,
+            RouteHints::None => false,
+            RouteHints::WhereNeeded => !any_announced,
+            RouteHints::Only(scids) => [channel.short_channel_id, channel.alias_local]
+                .into_iter()
+                .flatten()
+                .any(|scid| scids.contains(&scid)),
+        };
+        let sum = |of: &dyn Fn(&Channel) -> bool| -> u64 {
+            let chosen = ready().filter(|channel| of(channel));
+            chosen.map(|channel| channel.receivable_msat).sum()
+        };
+        let best = ready()
+            .filter(|channel| channel.usable && named(channel))
+            .map(|channel| channel.receivable_msat)
+            .max();
+        let mut warnings = Warnings::default();
+        if wanted_msat > sum(&|_| true) {
+            warnings.capacity = true;
+        } else if wanted_msat > sum(&|channel| named(channel)) {
+            warnings.private_unused = true;
+        } else if wanted_msat > sum(&|channel| named(channel) && channel.usable) {
+            warnings.offline = true;
+        } else {
+            warnings.mpp = best.is_some_and(|best| wanted_msat > best);
+        }
+        warnings
+    }
+}
+
+fn hints(exposed: Option<&ExposedChannels>) -> RouteHints {
+    match exposed {
+        None => RouteHints::WhereNeeded,
+        Some(ExposedChannels::Unannounced(true)) => RouteHints::Unannounced,
+        Some(ExposedChannels::Unannounced(false)) => RouteHints::None,
+        Some(ExposedChannels::Only(channels)) => {
+            RouteHints::Only(channels.iter().map(|channel| channel.0).collect())
+        }
+    }
+}
+
+/// CLN's errors for addresses that cannot stand in an invoice of this node.
+fn fallbacks(list: &TextList, network: Network) -> Result<Vec<Address>, RpcError> {
+    if list.0.len() > FALLBACKS_MAX {
+        let should = format!("should be at most {FALLBACKS_MAX} addresses");
+        return Err(RpcError::bad_param("fallbacks", &should));
+    }
+    let mut addresses = Vec::new();
+    for text in &list.0 {
+        let address: Address<NetworkUnchecked> = text
+            .parse()
+            .map_err(|_| RpcError::new(Code::Lightningd, "Fallback address not valid"))?;
+        let address = address.require_network(network).map_err(|_| {
+            let text = format!("Fallback address does not match our network {network}");
+            RpcError::new(Code::Lightningd, text)
+        })?;
+        addresses.push(address);
+    }
+    Ok(addresses)
 }
 
 pub(super) fn label(text: &str) -> Result<String, RpcError> {

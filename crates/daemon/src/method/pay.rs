@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sendpay_ledger::{Msat as LedgerMsat, NodeId};
-use sendpay_node::Pay as Request;
+use sendpay_node::{PaidInvoice, Pay as Request};
 use sendpay_rpc::method::pay::{EXEMPTFEE, MAXFEEPERCENT, Pay, PayResult};
-use sendpay_rpc::value::{Exclude, Millionths, NonzeroMsat, PaymentStatus};
+use sendpay_rpc::value::{Amounts, Exclude, Millionths, Msat, NonzeroMsat, PaymentStatus};
 use sendpay_rpc::{Code, RpcError};
 
 use super::invoice_of;
@@ -31,7 +31,12 @@ pub(super) async fn run(
     let amount_msat = msat("amount_msat", params.amount_msat)?;
     let partial_msat = msat("partial_msat", params.partial_msat)?;
     let pays = partial_msat.or(invoice.amount_msat).or(amount_msat);
-    let fee_max_msat = fee_max(&params, pays.map_or(0, |amount| amount.msat()))?;
+    let fee_max_msat = fee_max(
+        params.maxfee,
+        params.maxfeepercent,
+        params.exemptfee,
+        pays.map_or(0, |amount| amount.msat()),
+    )?;
     let mut request = Request {
         bolt11: params.bolt11.as_str().to_owned(),
         amount_msat,
@@ -59,7 +64,11 @@ pub(super) async fn run(
     let paid = tries::tell(node.ledger(), invoice.payment_hash, notifier, paying)
         .await
         .map_err(|cause| error::pay(&cause, PayWords::Pay, node.height(), amounts))?;
-    Ok(PayResult {
+    Ok(result(&paid, amounts))
+}
+
+pub(super) fn result(paid: &PaidInvoice, amounts: Amounts) -> PayResult {
+    PayResult {
         payment_preimage: secret(paid.preimage),
         amount_msat: amounts.payment(paid.amount_msat.msat()),
         amount_sent_msat: amounts.payment(paid.amount_sent_msat.msat()),
@@ -69,7 +78,7 @@ pub(super) async fn run(
         status: PaymentStatus::Complete,
         created_at: seconds(paid.created_at_ms),
         warning_partial_completion: None,
-    })
+    }
 }
 
 /// A time, not an amount: CLN shows it with decimals.
@@ -119,18 +128,23 @@ fn asked(params: &Pay) -> Asked {
 }
 
 /// The bound on fees, in msat: `maxfee`, or the greater of `exemptfee` and `maxfeepercent`.
-fn fee_max(params: &Pay, amount_msat: u64) -> Result<u64, RpcError> {
-    if let Some(maxfee) = params.maxfee {
-        if params.maxfeepercent.is_some() || params.exemptfee.is_some() {
+pub(super) fn fee_max(
+    maxfee: Option<Msat>,
+    maxfeepercent: Option<Millionths>,
+    exemptfee: Option<Msat>,
+    amount_msat: u64,
+) -> Result<u64, RpcError> {
+    if let Some(maxfee) = maxfee {
+        if maxfeepercent.is_some() || exemptfee.is_some() {
             return Err(RpcError::invalid_params(
                 "If you specify maxfee, cannot specify maxfeepercent or exemptfee.",
             ));
         }
         return Ok(maxfee.0);
     }
-    let Millionths(percent) = params.maxfeepercent.unwrap_or(MAXFEEPERCENT);
+    let Millionths(percent) = maxfeepercent.unwrap_or(MAXFEEPERCENT);
     // A percent is a hundredth, and the number is in millionths of it.
     let share = u128::from(amount_msat) * u128::from(percent) / 100_000_000;
     let share = u64::try_from(share).unwrap_or(u64::MAX);
-    Ok(share.max(params.exemptfee.unwrap_or(EXEMPTFEE).0))
+    Ok(share.max(exemptfee.unwrap_or(EXEMPTFEE).0))
 }

@@ -37,6 +37,7 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: SendPay) -> Result<SendPay
             .map(|description| description.into_string()),
         cap_msat: None,
         request: asked.key(params.idempotency_key),
+        spontaneous: None,
     };
     let us = convert::node_id(daemon.node().id());
     let begun = daemon

@@ -48,6 +48,11 @@ fn find(daemon: &Daemon, params: &Wait) -> Result<Option<(u64, Details)>, RpcErr
             let found = found.map_err(error::read)?;
             Ok(found.map(|found| (found.index, payment(&found.record))))
         }
+        Subsystem::Invoices if index == Index::Deleted => {
+            let found = ledger.first_deleted_invoice(params.nextvalue);
+            let found = found.map_err(error::read)?;
+            Ok(found.map(|found| (found.index, deleted_invoice(&found.record))))
+        }
         Subsystem::Invoices => {
             let found = ledger.first_invoice(index, params.nextvalue);
             let found = found.map_err(error::read)?;
@@ -78,6 +83,18 @@ fn invoice(invoice: &sendpay_ledger::Invoice) -> Details {
         label: Some(shown.label),
         description: shown.description,
         bolt11: shown.bolt11,
+    }
+}
+
+fn deleted_invoice(invoice: &sendpay_ledger::DeletedInvoice) -> Details {
+    Details {
+        status: invoice.status.to_string(),
+        partid: None,
+        groupid: None,
+        payment_hash: None,
+        label: Some(invoice.label.clone()),
+        description: None,
+        bolt11: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sendpay_node::{PaidInvoice, Pay as Request};
 use sendpay_rpc::method::xpay::{MAXFEE_LEAST, MAXFEE_SHARE, XPay, XPayResult};
-use sendpay_rpc::value::Amounts;
+use sendpay_rpc::value::{Amounts, TextList};
 use sendpay_rpc::{Code, RpcError};
 
 use super::invoice_of;
@@ -59,13 +59,22 @@ pub(super) async fn run(
     Ok(result)
 }
 
-fn result(paid: &PaidInvoice, amounts: Amounts) -> XPayResult {
+pub(super) fn result(paid: &PaidInvoice, amounts: Amounts) -> XPayResult {
     XPayResult {
         payment_preimage: secret(paid.preimage),
         failed_parts: paid.failed_parts,
         successful_parts: paid.parts,
         amount_msat: amounts.payment(paid.amount_msat.msat()),
         amount_sent_msat: amounts.payment(paid.amount_sent_msat.msat()),
+    }
+}
+
+pub(super) fn no_layers(layers: Option<&TextList>) -> Result<(), RpcError> {
+    match layers {
+        Some(layers) if !layers.0.is_empty() => Err(RpcError::invalid_params(
+            "layers: this daemon has no layers; leave the parameter out",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -76,15 +85,7 @@ fn refuse_what_is_not_built(params: &XPay) -> Result<(), RpcError> {
             "invstring: bolt12 and BIP 353 names are not supported by this daemon yet",
         ));
     }
-    if params
-        .layers
-        .as_ref()
-        .is_some_and(|layers| !layers.0.is_empty())
-    {
-        return Err(RpcError::invalid_params(
-            "layers: this daemon has no layers; leave the parameter out",
-        ));
-    }
+    no_layers(params.layers.as_ref())?;
     if params.payer_note.is_some() {
         return Err(RpcError::invalid_params(
             "payer_note: only for offers, which are not supported by this daemon yet",

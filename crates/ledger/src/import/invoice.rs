@@ -37,6 +37,7 @@ pub(super) fn insert_invoice(
     let (state, paid) = match new.state {
         InvoiceState::Paid => (2, true),
         InvoiceState::Cancelled => (3, false),
+        InvoiceState::Expired => (4, false),
         InvoiceState::Open | InvoiceState::Held => (0, false),
     };
     connection

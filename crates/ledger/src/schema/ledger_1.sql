@@ -7,6 +7,7 @@ CREATE TABLE counter (
     change INTEGER NOT NULL DEFAULT 0,
     invoice_created INTEGER NOT NULL DEFAULT 0,
     invoice_updated INTEGER NOT NULL DEFAULT 0,
+    invoice_deleted INTEGER NOT NULL DEFAULT 0,
     pay_index INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 INSERT INTO counter (id) VALUES (0);
@@ -14,7 +15,7 @@ CREATE TRIGGER counter_never_back BEFORE UPDATE ON counter
 WHEN NEW.id <> 0 OR NEW.created < OLD.created OR NEW.updated < OLD.updated
     OR NEW.deleted < OLD.deleted OR NEW.change < OLD.change
     OR NEW.invoice_created < OLD.invoice_created OR NEW.invoice_updated < OLD.invoice_updated
-    OR NEW.pay_index < OLD.pay_index
+    OR NEW.invoice_deleted < OLD.invoice_deleted OR NEW.pay_index < OLD.pay_index
 BEGIN SELECT RAISE(ABORT, 'L5: a number never goes back'); END;
 CREATE TRIGGER counter_stays BEFORE DELETE ON counter
 BEGIN SELECT RAISE(ABORT, 'L5: a number never goes back'); END;
@@ -307,7 +308,7 @@ CREATE TABLE invoice (
     expires_at INTEGER NOT NULL CHECK (expires_at >= 0),
     cltv INTEGER NOT NULL CHECK (cltv BETWEEN 0 AND 4294967295),
     hold INTEGER NOT NULL CHECK (hold IN (0, 1)),
-    state INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 3),
+    state INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 4),
     claim_deadline INTEGER CHECK (claim_deadline BETWEEN 0 AND 4294967295),
     amount_held_msat INTEGER CHECK (amount_held_msat BETWEEN 0 AND 2100000000000000000),
     settling INTEGER NOT NULL DEFAULT 0 CHECK (settling IN (0, 1)),
@@ -322,20 +323,45 @@ CREATE TABLE invoice (
     CHECK ((pay_index IS NOT NULL) = (state = 2)),
     CHECK ((amount_received_msat IS NOT NULL) = (state = 2)),
     CHECK ((paid_at IS NOT NULL) = (state = 2)),
-    CHECK ((updated_index IS NOT NULL) = (state <> 0)),
+    CHECK (updated_index IS NOT NULL OR state = 0),
     CHECK (amount_held_msat IS NOT NULL OR state <> 1),
     CHECK (settling = 0 OR (hold = 1 AND preimage IS NOT NULL))
 ) STRICT;
 CREATE INDEX invoice_held ON invoice (state) WHERE state = 1;
 CREATE UNIQUE INDEX invoice_origin ON invoice (origin, origin_id) WHERE origin <> 0;
-CREATE TRIGGER invoice_paid_once BEFORE UPDATE ON invoice WHEN OLD.state = 2
+-- What may still lapse, by when it does.
+CREATE INDEX invoice_open ON invoice (expires_at) WHERE state = 0 AND origin = 0;
+CREATE TRIGGER invoice_paid_once BEFORE UPDATE OF state, preimage, claim_deadline, amount_held_msat,
+    settling, pay_index, amount_received_msat, paid_at ON invoice WHEN OLD.state = 2
 BEGIN SELECT RAISE(ABORT, 'a paid invoice never changes'); END;
 CREATE TRIGGER invoice_fixed BEFORE UPDATE OF created_index, label, payment_hash, payment_secret,
-    bolt11, description, amount_msat, created_at, expires_at, cltv, hold, origin, origin_id
+    bolt11, amount_msat, created_at, expires_at, cltv, hold, origin, origin_id
     ON invoice
 BEGIN SELECT RAISE(ABORT, 'only its state changes an invoice'); END;
-CREATE TRIGGER invoice_imported BEFORE UPDATE ON invoice WHEN OLD.origin <> 0
+CREATE TRIGGER invoice_description BEFORE UPDATE OF description ON invoice
+WHEN NEW.description IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'a description is only ever removed'); END;
+CREATE TRIGGER invoice_imported BEFORE UPDATE OF state, preimage, claim_deadline, amount_held_msat,
+    settling, pay_index, amount_received_msat, paid_at, origin, origin_id ON invoice WHEN OLD.origin <> 0
 BEGIN SELECT RAISE(ABORT, 'an imported invoice is history'); END;
+
+-- The log of deletions of invoices: what `wait` tells of them, and that no number is given twice.
+CREATE TABLE deleted_invoice (
+    deleted_index INTEGER PRIMARY KEY CHECK (deleted_index > 0),
+    created_index INTEGER NOT NULL UNIQUE,
+    payment_hash BLOB NOT NULL CHECK (length(payment_hash) = 32),
+    label TEXT NOT NULL,
+    status INTEGER NOT NULL CHECK (status BETWEEN 0 AND 2),
+    deleted_at INTEGER NOT NULL CHECK (deleted_at >= 0)
+) STRICT;
+CREATE TRIGGER deleted_invoice_stays BEFORE DELETE ON deleted_invoice
+BEGIN SELECT RAISE(ABORT, 'L5: a deletion is never forgotten'); END;
+CREATE TRIGGER deleted_invoice_fixed BEFORE UPDATE ON deleted_invoice
+BEGIN SELECT RAISE(ABORT, 'L5: a deletion never changes'); END;
+CREATE TRIGGER invoice_deleted BEFORE DELETE ON invoice
+WHEN OLD.state = 1
+    OR NOT EXISTS (SELECT 1 FROM deleted_invoice WHERE created_index = OLD.created_index)
+BEGIN SELECT RAISE(ABORT, 'an invoice is deleted with a number, and never while it is held'); END;
 
 -- Rows of CLN's tables `payments` and `invoices` as they were, under CLN's names, beside the records
 -- made of them; they stay when a record is deleted. NULL is also what that version of CLN had no
@@ -455,8 +481,8 @@ CREATE VIEW invoices AS SELECT
     i.updated_index,
     i.label,
     lower(hex(i.payment_hash)) AS payment_hash,
-    CASE i.state WHEN 0 THEN 'open' WHEN 1 THEN 'held' WHEN 2 THEN 'paid' ELSE 'cancelled' END
-        AS state,
+    CASE i.state WHEN 0 THEN 'open' WHEN 1 THEN 'held' WHEN 2 THEN 'paid' WHEN 3 THEN 'cancelled'
+        ELSE 'expired' END AS state,
     i.bolt11,
     i.description,
     i.amount_msat,

@@ -7,9 +7,9 @@ use sendpay_ledger::{
 };
 
 const SECRET: [u8; 32] = [9; 32];
-const EXPIRES_AT_MS: u64 = NOW_MS + 60_000;
+pub(crate) const EXPIRES_AT_MS: u64 = NOW_MS + 60_000;
 
-fn new_invoice(number: u8) -> NewInvoice {
+pub(crate) fn new_invoice(number: u8) -> NewInvoice {
     NewInvoice {
         label: format!("label {number}"),
         payment_hash: hash(number),
@@ -24,7 +24,7 @@ fn new_invoice(number: u8) -> NewInvoice {
     }
 }
 
-fn hold_invoice(number: u8) -> NewInvoice {
+pub(crate) fn hold_invoice(number: u8) -> NewInvoice {
     NewInvoice {
         preimage: None,
         hold: true,
@@ -32,7 +32,7 @@ fn hold_invoice(number: u8) -> NewInvoice {
     }
 }
 
-fn add(scene: &Scene, new: NewInvoice) -> Invoice {
+pub(crate) fn add(scene: &Scene, new: NewInvoice) -> Invoice {
     scene
         .ledger
         .add_invoice(new, NOW_MS)
@@ -41,7 +41,7 @@ fn add(scene: &Scene, new: NewInvoice) -> Invoice {
         .unwrap()
 }
 
-fn found(scene: &Scene, number: u8) -> Invoice {
+pub(crate) fn found(scene: &Scene, number: u8) -> Invoice {
     let by_hash = scene
         .ledger
         .invoice(InvoiceKey::Hash(hash(number)))
@@ -54,21 +54,21 @@ fn found(scene: &Scene, number: u8) -> Invoice {
     by_hash.unwrap()
 }
 
-fn hold(scene: &Scene, number: u8, now_ms: u64) -> Result<Hold, HoldError> {
+pub(crate) fn hold(scene: &Scene, number: u8, now_ms: u64) -> Result<Hold, HoldError> {
     let held = scene
         .ledger
         .invoice_held(hash(number), msat(1000), Some(500), now_ms);
     held.wait().unwrap()
 }
 
-fn pay(scene: &Scene, number: u8) -> Result<Paid, PaidError> {
+pub(crate) fn pay(scene: &Scene, number: u8) -> Result<Paid, PaidError> {
     let paid = scene
         .ledger
         .invoice_paid(hash(number), preimage(number), msat(1001), NOW_MS + 10);
     paid.wait().unwrap()
 }
 
-fn cancel(scene: &Scene, number: u8) -> Result<Cancelled, CancelError> {
+pub(crate) fn cancel(scene: &Scene, number: u8) -> Result<Cancelled, CancelError> {
     scene
         .ledger
         .invoice_cancelled(hash(number), NOW_MS)

@@ -8,6 +8,7 @@
 
 mod follow;
 mod imports;
+mod invoice_ends;
 mod invoices;
 mod paging;
 mod promises;

@@ -97,6 +97,7 @@ const BREACHES: &[(&str, &str)] = &[
     ),
     ("UPDATE counter SET change = change - 1", "L5"),
     ("UPDATE counter SET created = 0", "L5"),
+    ("UPDATE counter SET invoice_deleted = -1", "L5"),
     ("DELETE FROM counter", "L5"),
     ("DELETE FROM payment WHERE created_index = 3", "L5"),
     ("DELETE FROM payment WHERE created_index = 1", "L5"),

@@ -9,7 +9,8 @@ use sendpay_ledger::{Hop, Msat, NodeId, PaymentHash, RequestKey};
 
 use super::{Pay, PayError};
 use crate::bolt11::{Bolt11, Bolt11Error};
-use crate::payment::SendPay;
+use crate::payment::{SendPay, Spontaneous};
+use crate::route::RouteError;
 
 /// See the file's head.
 #[derive(Clone)]
@@ -30,8 +31,8 @@ pub(crate) struct Goal {
     pub(crate) total_msat: Msat,
     /// Whether the payee takes more than one part.
     pub(crate) splits: bool,
-    /// Whether the preimage goes along (keysend).
-    pub(crate) spontaneous: bool,
+    /// What goes along where there is no invoice (keysend).
+    pub(crate) spontaneous: Option<Spontaneous>,
     /// When it lapses, in seconds since 1970.
     pub(crate) expires_at: Option<u64>,
     /// Most fees of all our parts together.
@@ -77,7 +78,7 @@ impl Goal {
             amount_msat,
             total_msat,
             splits: invoice.basic_mpp,
-            spontaneous: false,
+            spontaneous: None,
             expires_at: Some(invoice.created_at.saturating_add(invoice.expiry)),
             fee_max_msat: pay.fee_max_msat,
             final_delay: u32::try_from(invoice.min_final_cltv_expiry).unwrap_or(u32::MAX),
@@ -92,14 +93,17 @@ impl Goal {
     }
 
     /// What only the destination reads.
-    pub(super) fn onion(&self) -> RecipientOnionFields {
+    pub(super) fn onion(&self) -> Result<RecipientOnionFields, RouteError> {
         let total_msat = self.total_msat.msat();
         let mut onion = match self.payment_secret {
             Some(secret) => RecipientOnionFields::secret_only(PaymentSecret(secret), total_msat),
             None => RecipientOnionFields::spontaneous_empty(total_msat),
         };
         onion.payment_metadata.clone_from(&self.payment_metadata);
-        onion
+        match &self.spontaneous {
+            Some(spontaneous) => spontaneous.along(onion),
+            None => Ok(onion),
+        }
     }
 
     /// How long ago it lapsed, in seconds; None while it has not.
@@ -122,6 +126,7 @@ impl Goal {
             description: self.description.clone(),
             cap_msat: Some(self.amount_msat),
             request: self.request.clone().filter(|_| groupid.is_none()),
+            spontaneous: self.spontaneous.clone(),
         }
     }
 }

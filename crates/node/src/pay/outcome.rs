@@ -157,6 +157,12 @@ pub enum PayError {
     /// A part of an invoice of our own.
     #[error("partial_msat: an invoice of this node itself cannot be paid in part")]
     PartialToOurselves,
+    /// A keysend to this node itself; CLN's words.
+    #[error("We are the destination. Keysend cannot be used to send funds to yourself")]
+    KeysendToOurselves,
+    /// 33 bytes that are no node.
+    #[error("{0} is no node id: it is no point of the curve")]
+    NoNode(NodeId),
     /// The description is not what the invoice has a hash of.
     #[error("description: does not match the description hash of the invoice")]
     Description,

@@ -217,9 +217,10 @@ impl Draft<'_> {
         let mut parameters = RouteParameters::from_payment_params_and_value(payment, amount_msat);
         parameters.max_total_routing_fee_msat = fee_max_msat;
         let height = inner.manager.current_best_block().height;
+        let onion = goal.onion().map_err(|cause| cause.to_string())?;
         parameters
-            .set_max_path_length(&goal.onion(), goal.spontaneous, height)
-            .map_err(|()| "the invoice's metadata does not fit into an onion".to_owned())?;
+            .set_max_path_length(&onion, goal.spontaneous.is_some(), height)
+            .map_err(|()| "the data for the payee does not fit into an onion".to_owned())?;
         let mut weights = ProbabilisticScoringFeeParameters::default();
         for node in self.search.knowledge.closed_nodes() {
             if let Ok(key) = bitcoin::secp256k1::PublicKey::from_slice(&node.0) {

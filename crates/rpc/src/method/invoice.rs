@@ -3,7 +3,7 @@
 use super::{Category, Example, Method};
 use crate::error::Code;
 use crate::params;
-use crate::value::{AmountOrAny, EscapedText, Hash32, Label, PlainText, Secret, TextList};
+use crate::value::{AmountOrAny, EscapedText, ExposedChannels, Hash32, Label, Secret, TextList};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,9 +13,6 @@ pub const EXPIRY_SECONDS: u64 = 604_800;
 params! {
     /// Makes an invoice. It counts as paid when the money is ours for good, never before; see
     /// *listinvoices*.
-    ///
-    /// Of Core Lightning's parameters *fallbacks* is refused, and so is *exposeprivatechannels*
-    /// unless it is `true`.
     pub struct Invoice {
         /// What to ask for, or `any` to leave it to the payer.
         required amount_msat: AmountOrAny,
@@ -27,14 +24,15 @@ params! {
         required description: EscapedText,
         /// How many seconds the invoice can be paid.
         default(EXPIRY_SECONDS) expiry: u64,
-        /// On-chain addresses to fall back to. Not supported yet: refused.
+        /// On-chain addresses that can be paid instead, the preferred one first. What is paid to
+        /// them is not looked for: the invoice stays unpaid.
         optional fallbacks: TextList,
         /// The preimage, 64 hex digits. The default is a random one. Never use one twice.
         optional preimage: Secret,
-        /// Whether unannounced channels go into the invoice as route hints. They do where no
-        /// announced one can be used, and only `true`, which says the same, is taken; `false` and
-        /// names of channels are refused.
-        optional exposeprivatechannels: PlainText,
+        /// Which channels go into the invoice as route hints: with `true` unannounced ones, with
+        /// `false` none, or only those named here (short_channel_id or alias), announced or not.
+        /// Without it, unannounced ones if there is no announced one that can be used.
+        optional exposeprivatechannels: ExposedChannels,
         /// How many blocks the last hop is to leave us, from 42 to 2016. The default is 42.
         optional cltv: u32,
         /// Whether the invoice has only a hash of the description.
@@ -58,8 +56,14 @@ pub struct InvoiceResult {
     /// There if all our channels together could not receive this amount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning_capacity: Option<String>,
-    /// Core Lightning's warning that no channel could receive this amount by itself. This daemon
-    /// leaves it out.
+    /// There if they could, but some of them are offline and needed for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning_offline: Option<String>,
+    /// There if they could, but only with unannounced channels that *exposeprivatechannels* leaves
+    /// out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning_private_unused: Option<String>,
+    /// There if no channel could receive this amount by itself: it must come in parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning_mpp: Option<String>,
 }
@@ -72,6 +76,14 @@ impl Method for Invoice {
     const ERRORS: &'static [(Code, &'static str)] = &[
         (Code::InvoiceLabelAlreadyExists, "The label is taken."),
         (Code::InvoicePreimageAlreadyExists, "The preimage is taken."),
+        (
+            Code::InvoiceHintsGaveNoRoutes,
+            "None of the channels that *exposeprivatechannels* names can be a route hint.",
+        ),
+        (
+            Code::Lightningd,
+            "One of *fallbacks* is no address, or one of another network.",
+        ),
     ];
     const SEE_ALSO: &'static [&'static str] = &["listinvoices", "holdinvoice", "decode"];
     const EXAMPLES: &'static [Example] = &[Example {

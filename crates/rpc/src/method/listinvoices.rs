@@ -38,6 +38,9 @@ pub struct InvoiceRecord {
     /// The invoice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bolt11: Option<String>,
+    /// The invoice, if it is of BOLT 12: only of an import.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bolt12: Option<String>,
     /// The hash of the preimage.
     pub payment_hash: Hash32,
     /// What it asks for. Not there if the payer chooses.
@@ -90,7 +93,8 @@ impl Method for ListInvoices {
     const CATEGORY: Category = Category::Payment;
     const SUMMARY: &'static str = "show the invoices of this node";
     type Result = ListInvoicesResult;
-    const SEE_ALSO: &'static [&'static str] = &["invoice", "holdinvoice"];
+    const SEE_ALSO: &'static [&'static str] =
+        &["invoice", "holdinvoice", "waitinvoice", "delinvoice"];
     const LISTS: Option<Subsystem> = Some(Subsystem::Invoices);
     const EXAMPLES: &'static [Example] = &[Example {
         params: "order-17",

@@ -20,8 +20,8 @@ params! {
         /// What to wait for: `sendpays` or `invoices`. The other subsystems of Core Lightning are
         /// not kept here, and refused.
         required subsystem: Subsystem,
-        /// Which index: `created`, `updated` or `deleted`. Invoices are never deleted, and one that
-        /// expires counts as no change.
+        /// Which index: `created`, `updated` or `deleted`. An invoice changes when it is paid, held,
+        /// cancelled or expires, and when its description is removed.
         required indexname: IndexName,
         /// The value to wait for.
         required nextvalue: u64,
@@ -43,7 +43,7 @@ pub struct WaitResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<u64>,
     /// What has this index, as it is now. There if the answer had to be waited for, and if what has
-    /// the index is not gone.
+    /// the index is not gone. Of a deleted invoice its label and its last status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Details>,
     /// The same as *details*, under its new name. There if *subsystem* is `sendpays`.

@@ -120,3 +120,37 @@ impl Param for ScidDir {
 }
 
 written_as_text!(ScidDir, "^[0-9]+x[0-9]+x[0-9]+/[01]$");
+/// Which channels an invoice may name as ways to us: a truth value, a short_channel_id, or an array of
+/// them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExposedChannels {
+    /// `true`: unannounced ones too. `false`: none of these.
+    Unannounced(bool),
+    /// Only these.
+    Only(Vec<Scid>),
+}
+
+impl Param for ExposedChannels {
+    const TYPE: &'static str = "boolean, short_channel_id or array of short_channel_ids";
+
+    fn parse(token: Token<'_>) -> Result<Self, BadParam> {
+        match token.text() {
+            "true" => return Ok(ExposedChannels::Unannounced(true)),
+            "false" => return Ok(ExposedChannels::Unannounced(false)),
+            _ => {}
+        }
+        let channels = match token.elements() {
+            Some(elements) => elements.into_iter().map(Scid::parse).collect(),
+            None => Scid::parse(token).map(|channel| vec![channel]),
+        };
+        channels.map(ExposedChannels::Only)
+    }
+
+    fn schema() -> Value {
+        json!({ "oneOf": [
+            { "type": "boolean" },
+            { "type": "array", "items": Scid::schema() },
+            Scid::schema(),
+        ] })
+    }
+}

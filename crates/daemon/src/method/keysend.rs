@@ -1,0 +1,77 @@
+//! `keysend`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sendpay_ledger::Msat;
+use sendpay_node::{KeySend as Request, RouteHint};
+use sendpay_rpc::RpcError;
+use sendpay_rpc::method::keysend::KeySend;
+use sendpay_rpc::method::pay::PayResult;
+use sendpay_rpc::value::{Millionths, NonzeroMsat, PrivateHop, PrivateRoutes};
+
+use super::pay::{fee_max, msat, result};
+use crate::convert::from_node_id;
+use crate::daemon::Daemon;
+use crate::error::{self, PayWords};
+use crate::request_key::Asked;
+
+pub(super) async fn run(daemon: &Arc<Daemon>, params: KeySend) -> Result<PayResult, RpcError> {
+    let asked = asked(&params);
+    let amount_msat = amount(params.amount_msat)?;
+    let fee_max_msat = fee_max(
+        params.maxfee,
+        params.maxfeepercent,
+        params.exemptfee,
+        amount_msat.msat(),
+    )?;
+    let request = Request {
+        destination: from_node_id(params.destination),
+        amount_msat,
+        label: params.label.map(|label| label.into_string()),
+        fee_max_msat,
+        delay_max: params.maxdelay,
+        retry_for: Duration::from_secs(u64::from(params.retry_for)),
+        tlvs: params.extratlvs.map(|tlvs| tlvs.0).unwrap_or_default(),
+        route_hints: params.routehints.as_ref().map(hints).unwrap_or_default(),
+        request: asked.key(params.idempotency_key),
+    };
+    let amounts = daemon.amounts();
+    let paid = daemon.node().keysend(request).await;
+    paid.map(|paid| result(&paid, amounts))
+        .map_err(|cause| error::pay(&cause, PayWords::Pay, daemon.node().height(), amounts))
+}
+
+/// An amount that there can be.
+pub(super) fn amount(amount: NonzeroMsat) -> Result<Msat, RpcError> {
+    msat("amount_msat", Some(amount))?
+        .ok_or_else(|| RpcError::bad_param("amount_msat", "should be a millisatoshi amount"))
+}
+
+fn hints(routes: &PrivateRoutes) -> Vec<Vec<RouteHint>> {
+    let hop = |hop: &PrivateHop| RouteHint {
+        node_id: from_node_id(hop.node_id),
+        short_channel_id: hop.scid.0,
+        fee_base_msat: hop.fee_base_msat,
+        fee_proportional_millionths: hop.fee_proportional_millionths,
+        cltv_expiry_delta: hop.cltv_expiry_delta,
+    };
+    let routes = routes.0.iter();
+    routes.map(|hops| hops.iter().map(hop).collect()).collect()
+}
+
+/// The request as it is compared with another of the same key.
+fn asked(params: &KeySend) -> Asked {
+    let millionths = |number: Option<Millionths>| number.map(|number| number.0);
+    Asked::of("keysend")
+        .with("destination", Some(params.destination))
+        .with("amount_msat", Some(params.amount_msat.msat().0))
+        .with("label", params.label.as_ref())
+        .with("maxfeepercent", millionths(params.maxfeepercent))
+        .with("retry_for", Some(params.retry_for))
+        .with("maxdelay", Some(params.maxdelay))
+        .with("exemptfee", params.exemptfee.map(|msat| msat.0))
+        .with("extratlvs", params.extratlvs.as_ref())
+        .with("routehints", params.routehints.as_ref())
+        .with("maxfee", params.maxfee.map(|msat| msat.0))
+}
