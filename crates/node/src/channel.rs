@@ -58,8 +58,8 @@ pub struct OpenedChannel {
 /// Why no channel was opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// The peer is not connected.
-    #[error("Unknown peer {0}: connect to it first")]
+    /// The peer is not connected. Clients of CLN know this by its words.
+    #[error("Peer not connected")]
     NotConnected(PublicKey),
     /// The wallet cannot pay for it.
     #[error("cannot fund the channel: {0}")]

@@ -1,5 +1,8 @@
-//! Writes the manual pages and the shell completion into a folder. Those in `docs` are made so:
+//! Writes the manual pages, the shell completion and the page beside Core Lightning into a folder. Those in `docs` are made so:
 //! `cargo run -p sendpay-rpc --example pages -- docs`.
+
+#[path = "../compatibility/page.rs"]
+mod compatibility;
 
 use sendpay_rpc::{completion, manpage};
 use std::path::PathBuf;
@@ -19,5 +22,7 @@ fn main() -> io::Result<()> {
     }
     let completions = dir.join("bash-completion/completions");
     fs::create_dir_all(&completions)?;
-    fs::write(completions.join("sendpay-cli"), completion::bash())
+    fs::write(completions.join("sendpay-cli"), completion::bash())?;
+    let compared = compatibility::page().map_err(io::Error::other)?;
+    fs::write(dir.join("compatibility.md"), compared)
 }

@@ -110,6 +110,7 @@ fn show(channel: &Channel, direction: u8) -> PeerChannel {
         }
         .to_owned(),
         closer: None,
+        features: features(&channel.type_bits),
         funding: None,
         to_us_msat: Some(Msat(channel.to_us_msat)),
         total_msat: Some(Msat(channel.total_msat)),
@@ -131,6 +132,20 @@ fn show(channel: &Channel, direction: u8) -> PeerChannel {
         htlcs: channel.htlcs.iter().map(htlc).collect(),
         status: Vec::new(),
     }
+}
+
+/// BOLT 9's names of the bits of a channel's type, as CLN writes those that it knows.
+fn features(bits: &[u32]) -> Vec<String> {
+    let name = |bit: &u32| match bit & !1 {
+        12 => Some("option_static_remotekey"),
+        20 => Some("option_anchor_outputs"),
+        22 => Some("option_anchors"),
+        46 => Some("option_scid_alias"),
+        50 => Some("option_zeroconf"),
+        _ => None,
+    };
+    let names = bits.iter().filter_map(name);
+    names.map(ToOwned::to_owned).collect()
 }
 
 fn htlc(htlc: &sendpay_node::Htlc) -> Htlc {

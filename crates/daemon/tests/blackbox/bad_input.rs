@@ -34,7 +34,7 @@ fn missing(name: &str) -> String {
 }
 
 /// Equal, or where `wanted` has a `*`, beginning and ending as it does.
-fn fits(message: &str, wanted: &str) -> bool {
+pub(crate) fn fits(message: &str, wanted: &str) -> bool {
     match wanted.split_once('*') {
         None => message == wanted,
         Some((start, end)) => message.starts_with(start) && message.ends_with(end),

@@ -200,6 +200,14 @@ impl Node {
         status
     }
 
+    /// The end of a process that was told to stop.
+    pub fn wait_for_end(&mut self) -> std::process::ExitStatus {
+        let mut process = self.process.take().unwrap();
+        let status = wait_for("the end of a process", || process.try_wait().unwrap());
+        self.assert_no_panic();
+        status
+    }
+
     pub fn client(&self) -> Client {
         let mut client = Client::connect(&self.socket()).unwrap();
         client.set_timeout(Some(PATIENCE)).unwrap();

@@ -14,8 +14,10 @@ mod bitcoind;
 mod clients;
 #[path = "../../../import/tests/import/fixture.rs"]
 mod cln;
+mod cln_rpc;
 mod closes;
 mod crash;
+mod errors;
 mod failures;
 mod filters;
 mod follows;
@@ -27,6 +29,7 @@ mod invoices;
 mod keys;
 mod keysends;
 mod liars;
+mod lightning_cli;
 mod notices;
 mod old_state;
 mod onchain;

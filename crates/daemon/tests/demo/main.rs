@@ -7,6 +7,7 @@
 )]
 #![allow(missing_docs, unreachable_pub)]
 
+mod btcpay;
 mod crash;
 mod process;
 mod repeat;

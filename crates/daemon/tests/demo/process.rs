@@ -11,7 +11,7 @@ use sendpay_rpc::client::Client;
 use serde_json::{Value, json};
 
 /// Longest that anything may take before the test is given up.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Every payment that a whole run has made: label, amount, status, failure code.
 pub const PAYMENTS: &[(&str, &str, &str, Option<u64>)] = &[

@@ -29,6 +29,8 @@ params! {
         /// How many confirmations the spent outputs need. The default is one, but for change of our
         /// own transactions, which needs none.
         optional minconf: u32,
+        /// The outputs to spend, as `txid:output`: all of these and no others.
+        optional utxos: Outpoints,
         /// How much of it to give to the other end. This is a present.
         optional push_msat: Msat,
         /// An address that the channel is closed to. Not supported yet: refused.
@@ -37,8 +39,6 @@ params! {
         optional request_amt: PlainText,
         /// Terms of a lease. Not supported: refused.
         optional compact_lease: PlainText,
-        /// The outputs to spend, as `txid:output`: all of these and no others.
-        optional utxos: Outpoints,
         /// How many confirmations the channel needs. The other end decides that: refused.
         optional mindepth: u32,
         /// What the other end must keep in the channel. Not supported yet: refused.

@@ -127,6 +127,8 @@ pub struct PeerChannel {
     /// Who closes it. This daemon leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closer: Option<String>,
+    /// What the channel's type has, in BOLT 9's names.
+    pub features: Vec<String>,
     /// Who put how much into it. This daemon leaves it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub funding: Option<Funding>,

@@ -6,6 +6,7 @@
     clippy::panic
 )]
 
+mod every_method;
 mod values;
 
 use sendpay_rpc::method::{METHODS, check::Check, find};
