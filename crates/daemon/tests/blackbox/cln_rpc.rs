@@ -334,5 +334,5 @@ fn cln_rpc_stops_a_node() {
     let mut pair = Pair::start();
     let stopped = Typed::of(&pair.alice).call::<StopRequest>(json!({}));
     assert_eq!(stopped["result"], "Shutdown complete");
-    assert!(pair.alice.ended().success());
+    assert!(pair.alice.wait_for_end().success());
 }

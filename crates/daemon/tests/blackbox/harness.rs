@@ -201,7 +201,7 @@ impl Node {
     }
 
     /// The end of a process that was told to stop.
-    pub fn ended(&mut self) -> std::process::ExitStatus {
+    pub fn wait_for_end(&mut self) -> std::process::ExitStatus {
         let mut process = self.process.take().unwrap();
         let status = wait_for("the end of a process", || process.try_wait().unwrap());
         self.assert_no_panic();
