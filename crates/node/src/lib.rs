@@ -14,7 +14,7 @@
 //! | `withdraw.rs` | payments on the chain |
 //! | `forward.rs` | HTLCs of others, and what came of them |
 //! | `network.rs` | what gossip tells of others |
-//! | `channel.rs`, `peer.rs`, `wallet.rs`, `keys.rs`, `chain.rs` | what their names say |
+//! | `channel.rs` (what is told of them: `channel_list.rs`), `peer.rs`, `wallet.rs`, `keys.rs`, `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
 
 mod announced;
@@ -22,6 +22,7 @@ mod background;
 mod bolt11;
 mod chain;
 mod channel;
+mod channel_list;
 mod clock;
 mod close;
 mod event;
@@ -71,7 +72,8 @@ pub use bolt11::{
     Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode, unverified_payment_hash,
 };
 pub use chain::{CatchUpError, ChainView, DeepReorganisation};
-pub use channel::{Channel, ChannelStage, OpenChannel, OpenError, OpenedChannel, RemoteTerms};
+pub use channel::{OpenChannel, OpenError, OpenedChannel};
+pub use channel_list::{Channel, ChannelStage, RemoteTerms};
 pub use close::{CloseChannel, CloseError, ClosedChannel, Closing};
 pub use failure::code;
 pub use getroute::{GetRoute, GetRouteError};
@@ -354,7 +356,7 @@ impl Node {
 
     /// Every channel.
     pub fn channels(&self) -> Vec<Channel> {
-        channel::list(&self.inner)
+        channel_list::list(&self.inner)
     }
 
     /// Sends one part of a payment, at most once for what the repeat rules call the same (L7).

@@ -6,7 +6,8 @@ use lightning::ln::types::ChannelId;
 use lightning::util::config::ChannelConfigUpdate;
 use thiserror::Error;
 
-use crate::channel::{self, api_error};
+use crate::channel::api_error;
+use crate::channel_list;
 use crate::{Channel, Inner};
 
 /// What to ask; None leaves it as it is.
@@ -41,7 +42,7 @@ pub(crate) fn set(inner: &Inner, terms: &NewTerms) -> Result<Channel, TermsError
     };
     let channel_id = ChannelId(terms.channel_id);
     let find = || {
-        let mut channels = channel::list(inner).into_iter();
+        let mut channels = channel_list::list(inner).into_iter();
         channels.find(|channel| channel.channel_id == terms.channel_id)
     };
     inner
