@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use sendpay_chain::client::{Auth, Broadcaster, ChainClient, ChainConfig, ConnectError};
+use sendpay_chain::client::{
+    Auth, Broadcaster, ChainClient, ChainConfig, ConnectError, ElectrumConfig,
+};
 use sendpay_chain::regtest::Regtest;
 use sendpay_ledger::Ledger;
 use sendpay_node::{Node, NodeConfig};
@@ -179,7 +181,32 @@ pub fn make_private_dir(dir: &Path) -> Result<()> {
     }
 }
 
-/// Where the chain is: as configured, else the embedded chain of the same directory, else
+/// Connects to the chain as configured; with the address or addresses that were asked.
+async fn connect_once(
+    config: &Config,
+    network: bitcoin::Network,
+) -> Result<(String, Result<ChainClient, ConnectError>)> {
+    let ChainAuth::Electrum {
+        servers,
+        certificates,
+    } = &config.chain.auth
+    else {
+        let chain = chain_config(config, network)?;
+        let address = chain.rpc_address.clone();
+        return Ok((address, ChainClient::connect(chain).await));
+    };
+    let addresses: Vec<String> = servers.iter().map(ToString::to_string).collect();
+    let electrum = ElectrumConfig {
+        servers: servers.clone(),
+        certificates: certificates.clone(),
+        proxy: config.proxy,
+        network,
+    };
+    let connected = ChainClient::connect_electrum(electrum).await;
+    Ok((addresses.join(", "), connected))
+}
+
+/// Where bitcoind's RPC is: as configured, else the embedded chain of the same directory, else
 /// bitcoind's usual place.
 fn chain_config(config: &Config, network: bitcoin::Network) -> Result<ChainConfig> {
     let own = || config.dir.join(CHAIN_DIR);
@@ -208,7 +235,7 @@ fn chain_config(config: &Config, network: bitcoin::Network) -> Result<ChainConfi
         ChainAuth::UserPassword { user, password } => {
             Some(Auth::UserPass(user.clone(), password.clone()))
         }
-        ChainAuth::Embedded(_) | ChainAuth::Unset => None,
+        ChainAuth::Embedded(_) | ChainAuth::Electrum { .. } | ChainAuth::Unset => None,
     };
     if let Some(auth) = auth {
         return Ok(ChainConfig {
@@ -236,13 +263,14 @@ async fn connect_chain(config: &Config, network: bitcoin::Network) -> Result<Cha
     let deadline = tokio::time::Instant::now() + CHAIN_WAIT;
     let mut told = None;
     loop {
-        let chain = chain_config(config, network)?;
-        let address = chain.rpc_address.clone();
-        let cause = match ChainClient::connect(chain).await {
+        let (address, connected) = connect_once(config, network).await?;
+        let cause = match connected {
             Ok(client) => return Ok(client),
-            Err(cause @ (ConnectError::WrongNetwork { .. } | ConnectError::TooOld { .. })) => {
-                return Err(cause.into());
-            }
+            Err(
+                cause @ (ConnectError::WrongNetwork { .. }
+                | ConnectError::TooOld { .. }
+                | ConnectError::Trust(_)),
+            ) => return Err(cause.into()),
             Err(cause) => cause,
         };
         // One that says what it is doing will be there: it may have many blocks to check.
@@ -251,7 +279,7 @@ async fn connect_chain(config: &Config, network: bitcoin::Network) -> Result<Cha
             return Err(cause).with_context(|| {
                 format!(
                     "no chain backend at {address} within {} s; start one with `sendpayd regtest \
-                     --dir {}` or set chain.rpc_address and chain.cookie_file",
+                     --dir {}`, or set chain.rpc_address and chain.cookie_file, or chain.electrum",
                     CHAIN_WAIT.as_secs(),
                     config.dir.display()
                 )
@@ -266,6 +294,12 @@ async fn connect_chain(config: &Config, network: bitcoin::Network) -> Result<Cha
     }
 }
 
+/// Electrum servers that are not asked though others are.
+fn servers_missing(client: &ChainClient) -> Option<String> {
+    let troubles = client.electrum()?.troubles();
+    (!troubles.is_empty()).then(|| troubles.join("; "))
+}
+
 /// Keeps `getinfo`'s warning of the chain backend true, as far as only asking tells: what the node
 /// sees in following it, the node says.
 async fn watch_chain(client: ChainClient, warning: watch::Sender<Option<String>>) {
@@ -276,7 +310,7 @@ async fn watch_chain(client: ChainClient, warning: watch::Sender<Option<String>>
                 "Bitcoind is not up-to-date with network: it has {} of {} blocks",
                 state.best.height, state.headers
             )),
-            Ok(Ok(_)) => None,
+            Ok(Ok(_)) => servers_missing(&client),
             Ok(Err(cause)) => Some(format!("the chain backend does not answer: {cause}")),
             Err(_) => Some(format!(
                 "the chain backend has not answered for {} s",

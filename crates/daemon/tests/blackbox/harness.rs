@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 // The benches name this file by a path of theirs, so its parts are named from its directory.
 #[path = "harness/chain.rs"]
 mod chain;
+#[path = "../../../../tests/electrs/process.rs"]
+mod electrs_process;
 #[path = "harness/network.rs"]
 mod network;
 #[path = "../../../../tests/bitcoind/process.rs"]
@@ -25,7 +27,7 @@ mod process;
 pub use chain::Backend;
 pub use chain::Chain;
 #[allow(unused_imports)]
-pub(crate) use chain::with_both_backends;
+pub(crate) use chain::{with_both_backends, with_every_backend};
 // A bench uses fewer of them than the tests.
 #[allow(unused_imports)]
 pub use network::{Chained, Diamond, FORWARD_FEE_MSAT, Line, Pair, direct, direction, hop};
