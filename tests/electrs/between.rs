@@ -30,6 +30,8 @@ pub enum Lie {
     TipWithoutWork,
     /// It puts its best block a hundred blocks higher.
     HigherTip,
+    /// It puts all blocks some blocks higher.
+    AllHigher,
     /// It gives other headers than those that are asked for.
     OtherHeaders,
     /// It changes an output of each transaction that it gives.
@@ -55,6 +57,15 @@ pub enum Lie {
     /// It takes every transaction and sends none.
     Swallow,
 }
+
+/// How much higher.
+const HIGHER: u64 = 3;
+
+/// What is asked with a height first.
+const BY_HEIGHT: [&str; 2] = [
+    "blockchain.block.headers",
+    "blockchain.transaction.id_from_pos",
+];
 
 /// The server between.
 pub struct Between {
@@ -172,7 +183,7 @@ async fn pass(
     let up = async {
         let mut lines = BufReader::new(from_client).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            let request: Value = serde_json::from_str(&line).unwrap();
+            let mut request: Value = serde_json::from_str(&line).unwrap();
             let method = request["method"].as_str().unwrap().to_owned();
             let id = request["id"].as_u64().unwrap();
             if *told.borrow() == Lie::Swallow && method == "blockchain.transaction.broadcast" {
@@ -185,9 +196,13 @@ async fn pass(
                     .ok();
                 continue;
             }
+            if *told.borrow() == Lie::AllHigher && BY_HEIGHT.contains(&method.as_str()) {
+                let height = request["params"][0].as_u64().unwrap();
+                request["params"][0] = height.saturating_sub(HIGHER).into();
+            }
             asked.lock().unwrap().insert(id, method);
             if to_server
-                .write_all(format!("{line}\n").as_bytes())
+                .write_all(format!("{request}\n").as_bytes())
                 .await
                 .is_err()
             {
@@ -246,11 +261,14 @@ fn twisted(lie: &Lie, method: &str, mut answer: Value) -> Value {
         (Lie::HigherTip, "blockchain.headers.subscribe") => {
             result["height"] = (result["height"].as_u64().unwrap() + 100).into();
         }
+        (Lie::AllHigher, "blockchain.headers.subscribe") => {
+            result["height"] = (result["height"].as_u64().unwrap() + HIGHER).into();
+        }
         (Lie::OtherHeaders, "blockchain.block.headers") => {
             let hex = result["hex"].as_str().unwrap();
             let (first, rest) = hex.split_at(160);
             let mut header: Header = deserialize_hex(first).unwrap();
-            header.prev_blockhash = bitcoin::BlockHash::all_zeros();
+            header.merkle_root = bitcoin::TxMerkleNode::all_zeros();
             while header.validate_pow(header.target()).is_err() {
                 header.nonce += 1;
             }

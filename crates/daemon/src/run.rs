@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use sendpay_chain::client::{
-    Auth, Broadcaster, ChainClient, ChainConfig, ConnectError, ElectrumConfig,
+    Auth, Broadcaster, ChainClient, ChainConfig, ConnectError, ElectrumAddress, ElectrumConfig,
 };
 use sendpay_chain::regtest::Regtest;
 use sendpay_ledger::Ledger;
@@ -181,29 +181,29 @@ pub fn make_private_dir(dir: &Path) -> Result<()> {
     }
 }
 
-/// Connects to the chain as configured; with the address or addresses that were asked.
-async fn connect_once(
+/// Connects to the Electrum servers of the configuration, waiting until one is there.
+async fn connect_electrum(
     config: &Config,
     network: bitcoin::Network,
-) -> Result<(String, Result<ChainClient, ConnectError>)> {
-    let ChainAuth::Electrum {
-        servers,
-        certificates,
-    } = &config.chain.auth
-    else {
-        let chain = chain_config(config, network)?;
-        let address = chain.rpc_address.clone();
-        return Ok((address, ChainClient::connect(chain).await));
-    };
-    let addresses: Vec<String> = servers.iter().map(ToString::to_string).collect();
-    let electrum = ElectrumConfig {
-        servers: servers.clone(),
-        certificates: certificates.clone(),
+    servers: &[ElectrumAddress],
+    certificates: Option<&Path>,
+) -> Result<ChainClient> {
+    let client = ChainClient::of_electrum(ElectrumConfig {
+        servers: servers.to_vec(),
+        certificates: certificates.map(Path::to_owned),
         proxy: config.proxy,
         network,
-    };
-    let connected = ChainClient::connect_electrum(electrum).await;
-    Ok((addresses.join(", "), connected))
+    })?;
+    let deadline = tokio::time::Instant::now() + CHAIN_WAIT;
+    // The client itself says in the log what is wrong with which server.
+    while let Err(cause) = client.best_block().await {
+        if tokio::time::Instant::now() >= deadline {
+            return Err(cause)
+                .with_context(|| format!("no Electrum server within {} s", CHAIN_WAIT.as_secs()));
+        }
+        tokio::time::sleep(CHAIN_RETRY).await;
+    }
+    Ok(client)
 }
 
 /// Where bitcoind's RPC is: as configured, else the embedded chain of the same directory, else
@@ -260,17 +260,23 @@ fn chain_config(config: &Config, network: bitcoin::Network) -> Result<ChainConfi
 
 /// Connects, waiting for a backend that is starting or not there yet.
 async fn connect_chain(config: &Config, network: bitcoin::Network) -> Result<ChainClient> {
+    if let ChainAuth::Electrum {
+        servers,
+        certificates,
+    } = &config.chain.auth
+    {
+        return connect_electrum(config, network, servers, certificates.as_deref()).await;
+    }
     let deadline = tokio::time::Instant::now() + CHAIN_WAIT;
     let mut told = None;
     loop {
-        let (address, connected) = connect_once(config, network).await?;
-        let cause = match connected {
+        let chain = chain_config(config, network)?;
+        let address = chain.rpc_address.clone();
+        let cause = match ChainClient::connect(chain).await {
             Ok(client) => return Ok(client),
-            Err(
-                cause @ (ConnectError::WrongNetwork { .. }
-                | ConnectError::TooOld { .. }
-                | ConnectError::Trust(_)),
-            ) => return Err(cause.into()),
+            Err(cause @ (ConnectError::WrongNetwork { .. } | ConnectError::TooOld { .. })) => {
+                return Err(cause.into());
+            }
             Err(cause) => cause,
         };
         // One that says what it is doing will be there: it may have many blocks to check.

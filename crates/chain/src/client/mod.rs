@@ -91,9 +91,6 @@ pub enum ConnectError {
         /// Its version as bitcoind counts, such as 250100.
         found: u64,
     },
-    /// What Electrum servers must prove to be cannot be said.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
     /// The server is on another network.
     #[error("the chain at {address} is {found}, not {expected}")]
     WrongNetwork {
@@ -259,18 +256,17 @@ impl ChainClient {
         Ok(client)
     }
 
-    /// Connects to the first Electrum server that is there and on the right network.
+    /// A client of Electrum servers. None is asked yet, so that whoever waits for them to be there asks
+    /// this client again, which knows how soon.
     ///
     /// # Errors
     ///
-    /// See [`ConnectError`]. Nothing is retried.
-    pub async fn connect_electrum(config: ElectrumConfig) -> Result<ChainClient, ConnectError> {
+    /// What servers must prove to be cannot be said.
+    pub fn of_electrum(config: ElectrumConfig) -> Result<ChainClient, TrustError> {
         let network = config.network;
-        let electrum = Electrum::new(config)?;
-        electrum.best().await.map_err(CallError::from)?;
         Ok(ChainClient {
             inner: Arc::new(Inner {
-                backend: Backend::Electrum(electrum),
+                backend: Backend::Electrum(Electrum::new(config)?),
                 network,
                 fees: Fees::default(),
             }),

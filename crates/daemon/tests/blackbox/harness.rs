@@ -14,6 +14,8 @@ use sendpay_rpc::error::RpcError;
 use serde_json::{Value, json};
 
 // The benches name this file by a path of theirs, so its parts are named from its directory.
+#[path = "../../../../tests/electrs/between.rs"]
+mod between;
 #[path = "harness/chain.rs"]
 mod chain;
 #[path = "../../../../tests/electrs/process.rs"]
@@ -23,6 +25,8 @@ mod network;
 #[path = "../../../../tests/bitcoind/process.rs"]
 mod process;
 
+#[allow(unused_imports)]
+pub use between::{Between, Lie};
 #[allow(unused_imports)]
 pub use chain::Backend;
 pub use chain::Chain;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use bitcoin::block::Header;
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::hashes::{Hash, sha256};
-use bitcoin::{BlockHash, ScriptBuf, Transaction, Txid};
+use bitcoin::{Block, BlockHash, ScriptBuf, Transaction, TxMerkleNode, Txid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -38,6 +38,13 @@ struct Entry {
     tx_hash: Txid,
 }
 
+/// What `blockchain.transaction.id_from_pos` answers.
+#[derive(Deserialize)]
+struct First {
+    tx_hash: Txid,
+    merkle: Vec<TxMerkleNode>,
+}
+
 /// What is looked up of one transaction.
 type Wanted = (Txid, u32);
 
@@ -60,6 +67,44 @@ impl Electrum {
                     return Ok(confirmed);
                 }
                 Err(error) => tries.failed(&line, error).await?,
+            }
+        }
+    }
+
+    /// Makes sure that a block is at a height: its first transaction must say so (BIP 34).
+    pub(super) async fn prove_height(
+        &self,
+        line: &Line,
+        header: &Header,
+        height: u32,
+    ) -> Result<(), ElectrumError> {
+        // Of so few blocks, all headers were read down to the first.
+        if height <= super::HEADERS_AT_FIRST {
+            return Ok(());
+        }
+        let method = "blockchain.transaction.id_from_pos";
+        let answer = line.call(method, json!([height, 0, true])).await?;
+        let first: First = serde_json::from_value(answer)
+            .map_err(|error| line.malformed(method, error.to_string()))?;
+        let get = "blockchain.transaction.get";
+        let transaction = line.call(get, json!([first.tx_hash])).await?;
+        let transaction = transaction
+            .as_str()
+            .and_then(|hex| deserialize_hex(hex).ok());
+        let transaction: Transaction =
+            transaction.ok_or_else(|| line.malformed(get, "no transaction"))?;
+        let proof = Proof::of_first(first.merkle);
+        let txid = transaction.compute_txid();
+        let is_first = proof.fits(txid, header.merkle_root) && !is_ambiguous(&transaction);
+        let block = Block {
+            header: *header,
+            txdata: vec![transaction],
+        };
+        match block.bip34_block_height() {
+            Ok(said) if is_first && said == u64::from(height) => Ok(()),
+            _ => {
+                let hash = header.block_hash();
+                Err(line.untrue(format!("block {hash} is not at {height}")))
             }
         }
     }

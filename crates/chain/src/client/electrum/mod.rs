@@ -299,6 +299,7 @@ impl Electrum {
         headers.begin(tip, height);
         let lowest = height.saturating_sub(HEADERS_AT_FIRST);
         self.reach_down(line, &mut headers, lowest).await?;
+        self.prove_height(line, &tip, height).await?;
         Ok(headers)
     }
 

@@ -20,6 +20,11 @@ pub(super) struct Proof {
 }
 
 impl Proof {
+    /// The path of the first transaction of a block.
+    pub(super) fn of_first(merkle: Vec<TxMerkleNode>) -> Proof {
+        Proof { pos: 0, merkle }
+    }
+
     /// Whether the transaction is at this place of a block with that root.
     pub(super) fn fits(&self, txid: Txid, root: TxMerkleNode) -> bool {
         if self.merkle.len() > PATH_MAX {

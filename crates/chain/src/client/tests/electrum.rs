@@ -15,8 +15,8 @@ use super::follow::{Heard, Recorder, connected};
 use super::process::Bitcoind;
 use super::{PATIENCE, address, open_script, other_address, spend_coinbase};
 use crate::client::{
-    Auth, BroadcastError, CallError, ChainClient, ChainConfig, Confirmed, ConnectError,
-    ElectrumConfig, Found,
+    Auth, Best, BroadcastError, CallError, ChainClient, ChainConfig, Confirmed, ElectrumConfig,
+    Found, TrustError,
 };
 
 /// A chain with an Electrum server above it.
@@ -107,15 +107,20 @@ fn config(servers: &[&str], certificates: Option<&Path>) -> ElectrumConfig {
 }
 
 async fn connect(servers: &[&str]) -> ChainClient {
+    let client = ChainClient::of_electrum(config(servers, None)).unwrap();
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        match ChainClient::connect_electrum(config(servers, None)).await {
-            Ok(client) => return client,
-            // It is indexing.
-            Err(error) => assert!(tokio::time::Instant::now() < deadline, "{error}"),
-        }
+    // It is indexing.
+    while let Err(error) = client.best_block().await {
+        assert!(tokio::time::Instant::now() < deadline, "{error}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    client
+}
+
+/// The best block, if what the servers prove to be is believed.
+async fn best(config: ElectrumConfig) -> Result<Best, String> {
+    let client = ChainClient::of_electrum(config).unwrap();
+    client.best_block().await.map_err(|error| error.to_string())
 }
 
 #[tokio::test]
@@ -238,29 +243,23 @@ async fn a_certificate_is_believed_if_it_is_named_and_not_otherwise() {
     let url = between.url();
 
     let named = config(&[&url], Some(between.certificate()));
-    let client = ChainClient::connect_electrum(named).await.unwrap();
-    assert_eq!(client.best_block().await.unwrap().height, 3);
+    assert_eq!(best(named).await.unwrap().height, 3);
 
-    let unnamed = ChainClient::connect_electrum(config(&[&url], None)).await;
-    let text = unnamed.err().unwrap().to_string();
+    let text = best(config(&[&url], None)).await.unwrap_err();
     assert!(text.contains("certificate"), "{text}");
 
     // Another one for the same name.
     let other_dir = tempfile::tempdir().unwrap();
     let other = Between::start_tls(scene.electrs.address(), other_dir.path());
     let wrong = config(&[&url], Some(other.certificate()));
-    let text = ChainClient::connect_electrum(wrong)
-        .await
-        .err()
-        .unwrap()
-        .to_string();
+    let text = best(wrong).await.unwrap_err();
     assert!(text.contains("certificate"), "{text}");
 
     let nothing = scene.dir.path().join("empty.pem");
     std::fs::write(&nothing, "").unwrap();
     for file in [nothing, scene.dir.path().join("none.pem")] {
-        let unread = ChainClient::connect_electrum(config(&[&url], Some(&file))).await;
-        assert!(matches!(unread.err(), Some(ConnectError::Trust(_))));
+        let unread = ChainClient::of_electrum(config(&[&url], Some(&file)));
+        assert!(matches!(unread.err(), Some(TrustError::File { .. })));
     }
 }
 
@@ -335,8 +334,7 @@ async fn nothing_is_believed_of_a_liar_and_the_next_server_is_asked() {
         between.tell(lie.clone());
         let url = between.url();
         let alone = async {
-            let client = ChainClient::connect_electrum(config(&[&url], None)).await;
-            let client = client.map_err(|error| error.to_string())?;
+            let client = ChainClient::of_electrum(config(&[&url], None)).unwrap();
             let best = client
                 .best_block()
                 .await
@@ -344,7 +342,7 @@ async fn nothing_is_believed_of_a_liar_and_the_next_server_is_asked() {
             scene.found(&client, &Found::new()).await?;
             Ok::<_, String>(best)
         };
-        let text = alone.await.expect_err("a liar is not believed");
+        let text = alone.await.expect_err(&format!("{lie:?} is not believed"));
         assert!(text.contains(told), "{lie:?}: {text}");
 
         let client = connect(&[&url, &honest_url]).await;
@@ -382,4 +380,23 @@ async fn a_server_that_wants_a_fortune_for_fees_is_not_believed() {
     let fees = honest.fees();
     let sweep = fees.get_est_sat_per_1000_weight(ConfirmationTarget::UrgentOnChainSweep);
     assert_eq!(sweep, 5_000);
+}
+
+#[tokio::test]
+async fn the_height_of_the_first_block_that_is_seen_is_proven() {
+    let scene = Scene::start().await;
+    scene.mine(170).await;
+    let honest = connect(&[&scene.url()]).await;
+    scene.caught_up(&honest).await;
+    let between = Between::start(scene.electrs.address());
+    between.tell(Lie::AllHigher);
+    let text = best(config(&[&between.url()], None)).await.unwrap_err();
+    assert!(text.contains("is not at 173"), "{text}");
+    // Who knows where it is, is not deceived later.
+    between.tell(Lie::Honest);
+    let client = connect(&[&between.url()]).await;
+    assert_eq!(client.best_block().await.unwrap().height, 170);
+    between.tell(Lie::AllHigher);
+    let error = client.best_block().await.unwrap_err();
+    assert!(error.to_string().contains("is not at 173"), "{error}");
 }
