@@ -59,7 +59,19 @@ pub(crate) struct Rows {
     failed: Option<serde_json::Error>,
 }
 
+/// Room made at once for each row of a page in a long listing: more than most have, so that a page is
+/// not moved while it grows.
+const ROW_BYTES: usize = 1 << 10;
+
 impl Rows {
+    /// For a whole page of a long listing.
+    fn of_page() -> Rows {
+        Rows {
+            json: Vec::with_capacity(ROWS_A_PAGE * ROW_BYTES),
+            ..Rows::default()
+        }
+    }
+
     /// Writes one row.
     pub(crate) fn push(&mut self, row: &impl Serialize) {
         self.count += 1;
@@ -219,7 +231,7 @@ fn stretch(
         return read(source, Some(from), rows_max);
     };
     let mut page = Page {
-        rows: Rows::default(),
+        rows: Rows::of_page(),
         next: Some(from.until(end)),
     };
     // More than one read if it had to look at very much.

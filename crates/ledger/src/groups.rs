@@ -336,6 +336,7 @@ fn with_texts(connection: &Connection, sums: Vec<Sum>) -> Result<Vec<Group>, rus
         let Some(group) = groups.get_mut(place) else {
             return;
         };
+        let body = body.to_owned();
         match of {
             TextOf::Bolt11 => group.bolt11 = Some(body),
             TextOf::Label => group.label = Some(body),

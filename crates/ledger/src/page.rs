@@ -3,11 +3,12 @@
 use rusqlite::Connection;
 
 use crate::filter::{Numbers, Wanted};
-use crate::listed::Listed;
+use crate::listed::{Gathered, Visited};
+use crate::nodes::Nodes;
 use crate::position::{Phase, Position};
 use crate::row::{COLUMNS, LISTED_COLUMNS, decode_payment};
 use crate::walk::{self, Kind, Limits, ROWS_LOOKED_AT_MAX, Walk, with_last_numbers};
-use crate::{Cursor, Direction, Filter, Ledger, Payment, ReadError, Status};
+use crate::{Cursor, Direction, Filter, Ledger, ListedPayment, Payment, ReadError, Status};
 
 /// Most records of a hash that are sorted here: the parts of a payment of usual size.
 const FEW_RECORDS: usize = 16;
@@ -32,7 +33,7 @@ impl Ledger {
         filter: &Filter,
         after: Option<Cursor>,
         rows_max: usize,
-        visit: &mut dyn FnMut(&Payment),
+        visit: Visit<'_>,
     ) -> Result<Option<Cursor>, ReadError> {
         self.page_looking_at(ROWS_LOOKED_AT_MAX, filter, after, rows_max, visit)
     }
@@ -44,12 +45,12 @@ impl Ledger {
         filter: &Filter,
         after: Option<Cursor>,
         rows_max: usize,
-        visit: &mut dyn FnMut(&Payment),
+        visit: Visit<'_>,
     ) -> Result<Option<Cursor>, ReadError> {
         let mut room = rows_max;
         self.steps(filter, after, |connection, position| {
             let step = step(
-                connection,
+                (connection, &self.nodes),
                 filter,
                 position,
                 looked_at_max,
@@ -134,12 +135,12 @@ impl Ledger {
 
 /// One read.
 fn step(
-    connection: &Connection,
+    (connection, nodes): (&Connection, &Nodes),
     filter: &Filter,
     position: Position,
     looked_at_max: usize,
     room: usize,
-    visit: &mut dyn FnMut(&Payment),
+    visit: Visit<'_>,
 ) -> Result<Step, ReadError> {
     let Some(wanted) = filter.look_up(connection)? else {
         return Ok(Step::PhaseEnds);
@@ -165,29 +166,33 @@ fn step(
     };
     let page = Page {
         connection,
+        nodes,
         wanted: &wanted,
         walk,
         phase: position.phase,
         numbers,
     };
-    let payments = match walk {
-        Walk::Hash => page.of_hash()?,
-        _ => page.listed()?,
+    let visited = match walk {
+        Walk::Hash => page.of_hash(visit)?,
+        _ => page.listed(visit)?,
     };
-    payments.iter().for_each(visit);
-    let last = payments
-        .last()
-        .map_or(0, |payment| number(payment, position.phase));
-    let next = match payments.len() >= room {
+    let last = visited.last.map_or(0, |(created, updated)| {
+        number(position.phase, created, updated)
+    });
+    let next = match visited.count >= room {
         true => position.after(last, filter.direction),
         false => window.end(position, filter.direction),
     };
     Ok(next.map_or(Step::PhaseEnds, Step::More))
 }
 
+/// Who is shown the records of a page.
+type Visit<'a> = &'a mut dyn FnMut(&ListedPayment<&str>);
+
 /// What a page reads.
 struct Page<'a> {
     connection: &'a Connection,
+    nodes: &'a Nodes,
     wanted: &'a Wanted<'a>,
     walk: Walk,
     phase: Phase,
@@ -197,7 +202,20 @@ struct Page<'a> {
 impl Page<'_> {
     /// The records of a hash. Mostly they are few: then they are read as the index has them, and
     /// sorted here, at half the cost of having them sorted.
-    fn of_hash(&self) -> Result<Vec<Payment>, ReadError> {
+    fn of_hash(&self, visit: Visit<'_>) -> Result<Visited, ReadError> {
+        let payments = self.read_hash()?;
+        for payment in &payments {
+            visit(&payment.listed());
+        }
+        Ok(Visited {
+            count: payments.len(),
+            last: payments
+                .last()
+                .map(|payment| (payment.created_index, payment.updated_index)),
+        })
+    }
+
+    fn read_hash(&self) -> Result<Vec<Payment>, ReadError> {
         let numbers = Numbers {
             rows: FEW_RECORDS + 1,
             ..self.numbers
@@ -207,7 +225,9 @@ impl Page<'_> {
             let statement = page_statement(self.wanted, self.walk, self.phase);
             return self.whole(&statement, self.numbers);
         }
-        payments.sort_unstable_by_key(|payment| number(payment, self.phase));
+        payments.sort_unstable_by_key(|payment| {
+            number(self.phase, payment.created_index, payment.updated_index)
+        });
         if self.wanted.filter.direction == Direction::Descending {
             payments.reverse();
         }
@@ -228,7 +248,7 @@ impl Page<'_> {
     }
 
     /// The records, and then the texts of all of them.
-    fn listed(&self) -> Result<Vec<Payment>, ReadError> {
+    fn listed(&self, visit: Visit<'_>) -> Result<Visited, ReadError> {
         // One snapshot for both: an invoice is removed with the last record of its hash, and its row
         // may then be another's.
         let _snapshot = self.connection.unchecked_transaction()?;
@@ -236,19 +256,20 @@ impl Page<'_> {
         let mut statement = self.connection.prepare_cached(&statement)?;
         self.wanted.bind(&mut statement, self.numbers)?;
         let mut rows = statement.raw_query();
-        let mut listed = Listed::of(self.numbers.rows);
+        let nodes = self.nodes.of_page(self.connection);
+        let mut gathered = Gathered::of(self.numbers.rows, nodes);
         while let Some(row) = rows.next()? {
-            listed.push(row)?;
+            gathered.push(row)?;
         }
-        listed.with_texts(self.connection)
+        gathered.visit(self.connection, visit)
     }
 }
 
-/// Where a record stands in this phase.
-fn number(payment: &Payment, phase: Phase) -> u64 {
+/// Where the record with these numbers stands in this phase.
+fn number(phase: Phase, created_index: u64, updated_index: Option<u64>) -> u64 {
     match phase {
-        Phase::Created | Phase::Unsettled => payment.created_index,
-        Phase::Updated => payment.updated_index.unwrap_or_default(),
+        Phase::Created | Phase::Unsettled => created_index,
+        Phase::Updated => updated_index.unwrap_or_default(),
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use crate::scene::{NOW_MS, Scene, failure, msat, node};
 use proptest::prelude::*;
 use sendpay_ledger::{
-    Begun, Direction, Filter, Ledger, NewPayment, Order, Payment, PaymentHash, Preimage,
+    Begun, Direction, Filter, Ledger, ListedPayment, NewPayment, Order, Payment, PaymentHash,
+    Preimage,
 };
 
 /// Groups of parts that are there before, some of them settled, some half settled.
@@ -95,10 +96,10 @@ impl Writer {
     }
 }
 
-fn all(ledger: &Ledger, filter: &Filter) -> Vec<Payment> {
+fn all(ledger: &Ledger, filter: &Filter) -> Vec<ListedPayment> {
     let mut payments = Vec::new();
     let next = ledger.page(filter, None, 1_000_000, &mut |payment| {
-        payments.push(payment.clone());
+        payments.push(payment.into_owned());
     });
     assert_eq!(next.unwrap(), None);
     payments
