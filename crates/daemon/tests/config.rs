@@ -230,7 +230,7 @@ fn what_cannot_be_used_is_refused_with_its_key() {
         (
             "",
             Some("chain.electrum_certificates=c"),
-            "chain.electrum_certificates: is of no use without chain.electrum",
+            "chain.electrum_certificates: does nothing without chain.electrum",
         ),
         (
             "[chain]\nelectrum = [\"ssl://a.example\"]",

@@ -146,7 +146,7 @@ impl RawChain {
             });
         }
         if self.electrum_certificates.is_some() {
-            let problem = "is of no use without chain.electrum";
+            let problem = "does nothing without chain.electrum";
             return Err(wrong("chain.electrum_certificates", problem));
         }
         if let Some(dir) = self.embedded_dir {
