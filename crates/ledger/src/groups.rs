@@ -135,8 +135,6 @@ impl Scan {
         let Some(window) = window else {
             return Ok(Step::PhaseEnds);
         };
-        // The texts are of the same one: an invoice's row may later be another's.
-        let _snapshot = connection.unchecked_transaction()?;
         let statement = heads_statement(&wanted, walk, position.phase);
         let mut heads = connection.prepare_cached(&statement)?;
         let numbers = Numbers {

@@ -74,11 +74,12 @@ impl<Text> ListedPayment<Text> {
             completed_at_ms: self.completed_at_ms,
             status: self.status,
             preimage: self.preimage,
-            label: self.label.as_ref().map(|label| text(TextOf::Label, label)),
+            // In the order in which a record's texts are stored.
             bolt11: self
                 .bolt11
                 .as_ref()
                 .map(|bolt11| text(TextOf::Bolt11, bolt11)),
+            label: self.label.as_ref().map(|label| text(TextOf::Label, label)),
             description: self
                 .description
                 .as_ref()
@@ -205,47 +206,41 @@ impl Texts {
 
 /// The records of a page while they are read, each with the rows of its texts.
 pub(crate) struct Gathered<'a> {
-    payments: Vec<ListedPayment<i64>>,
-    texts: Texts,
+    pub(crate) payments: Vec<ListedPayment<i64>>,
     nodes: NodesOfPage<'a>,
 }
 
 /// Room that is made at once for a page: as many records as a listing's page has.
-const ROOM: usize = 256;
+const ROOM: usize = 512;
 
 impl<'a> Gathered<'a> {
     /// A page of so many records at most.
     pub(crate) fn of(rows_max: usize, nodes: NodesOfPage<'a>) -> Gathered<'a> {
-        let room = rows_max.min(ROOM);
         Gathered {
-            payments: Vec::with_capacity(room),
-            texts: Texts(Vec::with_capacity(2 * room)),
+            payments: Vec::with_capacity(rows_max.min(ROOM)),
             nodes,
         }
     }
 
     /// Takes in a row of [`crate::row::LISTED_COLUMNS`].
     pub(crate) fn push(&mut self, row: &Row<'_>) -> Result<(), ReadError> {
-        let place = self.payments.len();
-        let payment = decode_listed(row, &mut self.nodes, |of, row| {
-            self.texts.want(row, place, of);
-        })?;
-        self.payments.push(payment);
+        self.payments.push(decode_listed(row, &mut self.nodes)?);
         Ok(())
     }
 
-    /// Visits the records with their texts, in order. How many there were, and the last of them.
+    /// Visits the records with their texts, in order; in the snapshot in which they were read. How
+    /// many there were, and the last of them.
     pub(crate) fn visit(
         self,
         connection: &Connection,
         visit: &mut dyn FnMut(&ListedPayment<&str>),
     ) -> Result<Visited, ReadError> {
-        let Gathered {
-            payments,
-            texts,
-            nodes,
-        } = self;
+        let Gathered { payments, nodes } = self;
         nodes.keep();
+        let mut texts = Texts(Vec::with_capacity(2 * payments.len()));
+        for (place, payment) in payments.iter().enumerate() {
+            payment.map(|of, row| texts.want(*row, place, of));
+        }
         let mut bodies = Bodies::of(payments.len());
         texts.read(connection, |place, of, body| bodies.put(place, of, body))?;
         for (place, payment) in payments.iter().enumerate() {

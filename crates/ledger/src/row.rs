@@ -152,20 +152,12 @@ pub(crate) fn decode_payment(row: &Row<'_>) -> Result<Payment, ReadError> {
     Ok(payment)
 }
 
-/// The record in a row of [`LISTED_COLUMNS`], with the rows of its texts, of which `wants` is told.
+/// The record in a row of [`LISTED_COLUMNS`], with the rows of its texts.
 pub(crate) fn decode_listed(
     row: &Row<'_>,
     nodes: &mut NodesOfPage<'_>,
-    mut wants: impl FnMut(TextOf, i64),
 ) -> Result<ListedPayment<i64>, ReadError> {
     let record = Record::of(row)?;
-    let mut text = |index, of| -> Result<Option<i64>, rusqlite::Error> {
-        let text: Option<i64> = row.get(index)?;
-        if let Some(text) = text {
-            wants(of, text);
-        }
-        Ok(text)
-    };
     let mut node = |index| -> Result<Option<NodeId>, rusqlite::Error> {
         let node: Option<i64> = row.get(index)?;
         node.map(|node| nodes.id(node)).transpose()
@@ -183,10 +175,9 @@ pub(crate) fn decode_listed(
         completed_at_ms: record.optional(9, "completed_at")?,
         status: record.status(10)?,
         preimage: row.get::<_, Option<_>>(11)?.map(Preimage),
-        // In the order in which a record's texts are stored.
-        bolt11: text(13, TextOf::Bolt11)?,
-        label: text(12, TextOf::Label)?,
-        description: text(14, TextOf::Description)?,
+        label: row.get(12)?,
+        bolt11: row.get(13)?,
+        description: row.get(14)?,
         cltv_expiry: row.get(15)?,
         failure: match row.get(16)? {
             Some(code) => Some(Failure {
@@ -197,7 +188,7 @@ pub(crate) fn decode_listed(
                 erring_channel: row.get::<_, Option<i64>>(20)?.map(i64::cast_unsigned),
                 erring_direction: row.get(21)?,
                 // There with each code, as a constraint says.
-                message: text(22, TextOf::Message)?.unwrap_or_default(),
+                message: row.get::<_, Option<_>>(22)?.unwrap_or_default(),
             }),
             None => None,
         },
