@@ -45,6 +45,7 @@ mod peer;
 mod redact;
 mod route;
 mod router;
+mod shutdown_keys;
 mod start;
 mod store;
 mod terms;
@@ -72,9 +73,9 @@ pub use bolt11::{
     Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode, unverified_payment_hash,
 };
 pub use chain::{CatchUpError, ChainView, DeepReorganisation};
-pub use channel::{OpenChannel, OpenError, OpenedChannel};
+pub use channel::{OpenChannel, OpenError, OpenStep, OpenedChannel};
 pub use channel_list::{Channel, ChannelStage, RemoteTerms};
-pub use close::{CloseChannel, CloseError, ClosedChannel, Closing};
+pub use close::{CloseChannel, CloseError, CloseStep, ClosedChannel, Closing};
 pub use failure::code;
 pub use getroute::{GetRoute, GetRouteError};
 pub use htlc::{Htlc, HtlcStage};
@@ -85,7 +86,7 @@ pub use network::{Announced, NetworkChannel, NetworkFilter, NetworkListing, Netw
 pub use new_invoice::{
     CLTV_MAX, CLTV_MIN, HOLD_CLTV_DEFAULT, NewBolt11, NewInvoiceError, RouteHints,
 };
-pub use pay::{KeySend, PaidInvoice, Pay, PayError, Tried, Unsent, Why};
+pub use pay::{KeySend, PaidInvoice, Pay, PayError, Tried, Unsent, Why, new_preimage};
 pub use payment::{FirstHopError, SendPay, SendPayError, Spontaneous, StartCheckError};
 pub use peer::{ConnectError, Peer};
 pub use route::{

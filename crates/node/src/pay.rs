@@ -35,7 +35,7 @@ use tokio::time::Instant;
 
 use self::earlier::{paid_group, settle_earlier, settle_kept};
 pub(crate) use self::goal::Goal;
-pub use self::keysend::KeySend;
+pub use self::keysend::{KeySend, new_preimage};
 pub use self::outcome::{PaidInvoice, PayError, Tried, Unsent, Why};
 use self::tries::Tries;
 use crate::Inner;
