@@ -13,7 +13,7 @@
 //! | `close.rs`, `terms.rs` | the end of a channel, and what is asked to forward over it |
 //! | `withdraw.rs` | payments on the chain |
 //! | `forward.rs` | HTLCs of others, and what came of them |
-//! | `network.rs` | what gossip tells of others |
+//! | `gossip.rs`, `network.rs` | how gossip comes in, and what it tells of others |
 //! | `channel.rs` (what is told of them: `channel_list.rs`), `peer.rs`, `wallet.rs`, `keys.rs`, `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
 
@@ -29,6 +29,7 @@ mod event;
 mod failure;
 mod forward;
 mod getroute;
+mod gossip;
 mod htlc;
 mod invoice;
 mod invoice_end;
