@@ -14,7 +14,7 @@
 //! | `withdraw.rs` | payments on the chain |
 //! | `forward.rs` | HTLCs of others, and what came of them |
 //! | `gossip.rs`, `network.rs` | how gossip comes in, and what it tells of others |
-//! | `channel.rs` (what is told of them: `channel_list.rs`), `peer.rs`, `wallet.rs`, `keys.rs`, `chain.rs` | what their names say |
+//! | `channel.rs` (what is told of them: `channel_list.rs`, `closed_channel.rs`), `peer.rs`, `wallet.rs`, `keys.rs`, `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
 
 mod announced;
@@ -25,6 +25,7 @@ mod channel;
 mod channel_list;
 mod clock;
 mod close;
+mod closed_channel;
 mod event;
 mod failure;
 mod forward;
@@ -169,6 +170,8 @@ pub(crate) struct Inner {
     pub(crate) lapses_sooner: Notify,
     pub(crate) paying: pay::Running,
     pub(crate) scids: forward::Scids,
+    /// What is written down of channels, for when they are closed.
+    pub(crate) written: closed_channel::Written,
 }
 
 impl Inner {
@@ -356,9 +359,14 @@ impl Node {
         channel::open(&self.inner, open).await
     }
 
-    /// Every channel.
+    /// Every channel that is not closed.
     pub fn channels(&self) -> Vec<Channel> {
         channel_list::list(&self.inner)
+    }
+
+    /// The channels that are closed and of which something is still to come from the chain.
+    pub fn closed_channels(&self) -> Vec<Channel> {
+        closed_channel::list(&self.inner)
     }
 
     /// Sends one part of a payment, at most once for what the repeat rules call the same (L7).
