@@ -135,8 +135,6 @@ impl Scan {
         let Some(window) = window else {
             return Ok(Step::PhaseEnds);
         };
-        // The texts are of the same one: an invoice's row may later be another's.
-        let _snapshot = connection.unchecked_transaction()?;
         let statement = heads_statement(&wanted, walk, position.phase);
         let mut heads = connection.prepare_cached(&statement)?;
         let numbers = Numbers {
@@ -336,6 +334,7 @@ fn with_texts(connection: &Connection, sums: Vec<Sum>) -> Result<Vec<Group>, rus
         let Some(group) = groups.get_mut(place) else {
             return;
         };
+        let body = body.to_owned();
         match of {
             TextOf::Bolt11 => group.bolt11 = Some(body),
             TextOf::Label => group.label = Some(body),
