@@ -20,4 +20,5 @@ mod pages;
 mod request_key;
 pub mod run;
 pub mod server;
+mod steps;
 mod tries;

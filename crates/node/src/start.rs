@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::chain::{self, CatchUpError, CaughtUp, ChainView, Listeners};
 use crate::clock::{since_epoch, unix_seconds};
+use crate::closed_channel::Written;
 use crate::gossip::PatientGossip;
 use crate::keys::{Seed, SeedError};
 use crate::ldk::{Gossip, PeerManager};
@@ -118,6 +119,7 @@ impl Node {
             .hear_late(last)
             .await
             .map_err(CatchUpError::from)?;
+        Written::load(&inner);
         run_queued_events(&inner).await;
         let never_left = inner.fail_what_never_left().await?;
         if never_left > 0 {
@@ -240,6 +242,7 @@ fn join(
         lapses_sooner: Notify::new(),
         paying: crate::pay::Running::default(),
         scids: crate::forward::Scids::default(),
+        written: Written::default(),
     };
     Ok(Arc::new(inner))
 }
