@@ -119,6 +119,7 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
             ..
         } => {
             channel::pending(&inner, channel_id, user_channel_id, funding_txo);
+            inner.channels_changed.notify_waiters();
         }
         Event::ChannelReady { channel_id, .. } => {
             tracing::info!(%channel_id, "channel ready");
@@ -131,6 +132,7 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
             ..
         } => {
             channel::closed(&inner, channel_id, user_channel_id, &reason);
+            inner.channels_changed.notify_waiters();
         }
         Event::DiscardFunding { funding_info, .. } => inner.discard_funding(&funding_info),
         Event::SpendableOutputs {
