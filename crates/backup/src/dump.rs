@@ -197,7 +197,6 @@ fn put_table(
     let mut statement = connection.prepare(&format!("SELECT * FROM {}", quoted(table)))?;
     let columns: Vec<String> = statement
         .column_names()
-        .into_iter()
         .map(str::to_owned)
         .collect();
     to.write_all(&[TABLE])?;

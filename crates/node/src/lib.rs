@@ -14,7 +14,7 @@
 //! | `withdraw.rs` | payments on the chain |
 //! | `kept.rs` | what backups hold of the channels; `recovery.rs` gets the coins back with it, without channel state |
 //! | `forward.rs` | HTLCs of others, and what came of them |
-//! | `network.rs` | what gossip tells of others |
+//! | `gossip.rs`, `network.rs` | how gossip comes in, and what it tells of others |
 //! | `channel.rs` (what is told of them: `channel_list.rs`), `peer.rs`, `wallet.rs`, `keys.rs` (`seed_file.rs`), `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
 
@@ -30,6 +30,7 @@ mod event;
 mod failure;
 mod forward;
 mod getroute;
+mod gossip;
 mod htlc;
 mod invoice;
 mod invoice_end;
