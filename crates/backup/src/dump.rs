@@ -152,13 +152,13 @@ pub fn write_whole(
     let mut to = Sealer::new(to, key, Kind::Whole)?;
     put_bytes(&mut to, manifest)?;
     to.write_all(&snapshot.schema_version.to_be_bytes())?;
-    let (mut rows, mut dumped) = (0, Dumped::default());
+    let (mut rows, mut dumped) = (0u64, Dumped::default());
     for table in tables(&snapshot.connection)? {
         let mut of_table = 0u64;
         put_table(&snapshot.connection, &table, &mut to, &mut || {
             of_table += 1;
             rows += 1;
-            if rows % REPORT_EVERY == 0 {
+            if rows.is_multiple_of(REPORT_EVERY) {
                 report(rows);
             }
         })?;
@@ -195,10 +195,7 @@ fn put_table(
     each: &mut dyn FnMut(),
 ) -> Result<(), WriteError> {
     let mut statement = connection.prepare(&format!("SELECT * FROM {}", quoted(table)))?;
-    let columns: Vec<String> = statement
-        .column_names()
-        .map(str::to_owned)
-        .collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     to.write_all(&[TABLE])?;
     put_bytes(to, table.as_bytes())?;
     let count = u16::try_from(columns.len()).map_err(io::Error::other)?;

@@ -180,7 +180,7 @@ fn load(
             insert.execute(params_from_iter(values))?;
             of_table += 1;
             rows += 1;
-            if rows % ROWS_A_COMMIT == 0 {
+            if rows.is_multiple_of(ROWS_A_COMMIT) {
                 connection.execute_batch("COMMIT; BEGIN")?;
                 report(rows);
             }

@@ -100,7 +100,10 @@ pub(crate) async fn keep(node: Node, file: PathBuf, warning: watch::Sender<Optio
         let changed = async {
             match written {
                 true => list.changed().await,
-                false => Ok(tokio::time::sleep(TRY_AGAIN).await),
+                false => {
+                    tokio::time::sleep(TRY_AGAIN).await;
+                    Ok(())
+                }
             }
         };
         // The node is gone.

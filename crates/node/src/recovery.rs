@@ -22,6 +22,7 @@ use bitcoin::secp256k1::PublicKey;
 use lightning::chain::BlockLocator;
 use lightning::ln::msgs::{ChannelMessageHandler, ChannelReestablish};
 use lightning::ln::types::ChannelId;
+use sendpay_ledger::NodeId;
 use sendpay_store::Store;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -62,9 +63,9 @@ pub enum RecoveryError {
     #[error("the list of channels is of node {found}, and this seed is of {ours}")]
     OtherNode {
         /// Whose list it is.
-        found: PublicKey,
+        found: NodeId,
         /// Whose seed it is.
-        ours: PublicKey,
+        ours: NodeId,
     },
     /// The list is of another network.
     #[error("it is of the network {found}, and this node is configured for {ours}")]
@@ -111,7 +112,7 @@ pub fn recovery_rows(
     let mut rows = Vec::new();
     for kept in lists {
         if kept.node_id != ours {
-            let found = kept.node_id;
+            let [found, ours] = [kept.node_id, ours].map(|id| NodeId(id.serialize()));
             return Err(RecoveryError::OtherNode { found, ours });
         }
         if kept.network != network {

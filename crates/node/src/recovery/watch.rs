@@ -94,7 +94,7 @@ impl Listen for Recovery {
             changed |= self.transaction(&mut state, transaction, height);
         }
         state.seen = Some((height, block.block_hash()));
-        if changed || height % KEEP_EVERY == 0 {
+        if changed || height.is_multiple_of(KEEP_EVERY) {
             self.keep(&state);
         }
         drop(state);
