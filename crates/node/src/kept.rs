@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bitcoin::hex::{DisplayHex, FromHex};
 use bitcoin::secp256k1::PublicKey;
-use bitcoin::{Network, OutPoint};
+use bitcoin::{Network, OutPoint, ScriptBuf};
+use lightning::ln::types::ChannelId;
 use lightning::routing::gossip::NodeId as GossipId;
 use lightning::util::persist::{
     OUTPUT_SWEEPER_PERSISTENCE_KEY, OUTPUT_SWEEPER_PERSISTENCE_PRIMARY_NAMESPACE,
@@ -41,6 +42,9 @@ pub struct KeptChannel {
     pub channel_id: String,
     /// Where the channel was funded: whatever spends this has closed it.
     pub funding: OutPoint,
+    /// The script of that output, where known: Electrum servers are asked by it.
+    #[serde(default)]
+    pub script: Option<ScriptBuf>,
     /// The whole channel, in satoshi.
     pub amount_sat: u64,
 }
@@ -101,6 +105,7 @@ fn now(inner: &Inner) -> Kept {
                 addresses: addresses(inner, &node_id),
                 channel_id: channel.channel_id.0.to_lower_hex_string(),
                 funding: channel.funding_txo?.into_bitcoin_outpoint(),
+                script: script(inner, channel.channel_id),
                 amount_sat: channel.channel_value_satoshis,
             })
         })
@@ -119,6 +124,11 @@ fn now(inner: &Inner) -> Kept {
         channels,
         sweeps: sweeps(inner),
     }
+}
+
+fn script(inner: &Inner, channel_id: ChannelId) -> Option<ScriptBuf> {
+    let monitor = inner.monitor.get_monitor(channel_id).ok()?;
+    Some(monitor.get_funding_script())
 }
 
 fn addresses(inner: &Inner, node_id: &PublicKey) -> Vec<String> {

@@ -52,6 +52,10 @@ impl Scripts {
         self.0.contains_key(script)
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = ScriptBuf> {
+        self.0.keys().cloned()
+    }
+
     /// What spends an output to one of them. None, with a line in the log, if there is no key for it.
     pub(crate) fn descriptor(
         &self,

@@ -4,7 +4,7 @@
 //! blocks and misses none.
 
 use bitcoin::block::Header;
-use bitcoin::{Block, OutPoint, ScriptBuf, Transaction, Txid};
+use bitcoin::{Block, BlockHash, OutPoint, ScriptBuf, Transaction, Txid};
 use lightning::chain::transaction::TransactionData;
 use lightning::chain::{BlockLocator, Listen};
 use serde::{Deserialize, Serialize};
@@ -78,22 +78,19 @@ impl Recovery {
     }
 }
 
-impl Listen for Recovery {
-    fn filtered_block_connected(&self, _: &Header, _: &TransactionData, height: u32) {
-        // Our chain client fetches whole blocks only.
-        tracing::error!(
-            height,
-            "the recovery was given a block without its transactions"
-        );
-    }
-
-    fn block_connected(&self, block: &Block, height: u32) {
+impl Recovery {
+    /// Takes what a block has, or what of it matters.
+    fn block<'t>(
+        &self,
+        transactions: impl Iterator<Item = &'t Transaction>,
+        (height, hash): (u32, BlockHash),
+    ) {
         let mut state = self.lock();
         let mut changed = false;
-        for transaction in &block.txdata {
+        for transaction in transactions {
             changed |= self.transaction(&mut state, transaction, height);
         }
-        state.seen = Some((height, block.block_hash()));
+        state.seen = Some((height, hash));
         if changed || height.is_multiple_of(KEEP_EVERY) {
             self.keep(&state);
         }
@@ -101,6 +98,32 @@ impl Listen for Recovery {
         if changed {
             self.news.notify_one();
         }
+    }
+
+    /// Takes a transaction of a block that was heard of already.
+    pub(crate) fn confirm_late(&self, transaction: &Transaction, height: u32) {
+        let mut state = self.lock();
+        if self.transaction(&mut state, transaction, height) {
+            self.keep(&state);
+            self.news.notify_one();
+        }
+    }
+
+    /// What must be looked up where blocks come without transactions.
+    pub(crate) fn scripts(&self) -> Vec<ScriptBuf> {
+        let fundings = self.open().into_iter().filter_map(|channel| channel.script);
+        self.scripts.all().chain(fundings).collect()
+    }
+}
+
+impl Listen for Recovery {
+    fn filtered_block_connected(&self, header: &Header, data: &TransactionData, height: u32) {
+        let transactions = data.iter().map(|(_, transaction)| *transaction);
+        self.block(transactions, (height, header.block_hash()));
+    }
+
+    fn block_connected(&self, block: &Block, height: u32) {
+        self.block(block.txdata.iter(), (height, block.block_hash()));
     }
 
     fn blocks_disconnected(&self, fork: BlockLocator) {
