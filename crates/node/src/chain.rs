@@ -25,6 +25,7 @@ use tokio::sync::{RwLock, watch};
 
 use crate::ldk::{ChainMonitor, ChannelManager, ChannelMonitor, Sweeper};
 use crate::logger::NodeLogger;
+use crate::recovery::Recovery;
 use crate::wallet::SharedWallet;
 
 pub use catch_up::CatchUpError;
@@ -71,6 +72,7 @@ pub(crate) struct Listeners {
     pub(crate) manager: Arc<ChannelManager>,
     pub(crate) sweeper: Arc<Sweeper>,
     pub(crate) wallet: SharedWallet,
+    pub(crate) recovery: Option<Arc<Recovery>>,
     /// Bumped to the new height after all have heard of a block.
     pub(crate) height: watch::Sender<u32>,
     /// Taken to change the height; see `Inner::height_fixed`.
@@ -101,6 +103,7 @@ impl Listeners {
             manager: inner.manager.clone(),
             sweeper: inner.sweeper.clone(),
             wallet: inner.wallet.clone(),
+            recovery: inner.recovery.clone(),
             height,
             height_fixed: inner.height_fixed.clone(),
             view,
@@ -219,6 +222,9 @@ impl Listeners {
                 part.transactions_confirmed(&one.header, &data, one.height);
             }
             self.wallet.confirm_late(one);
+            if let Some(recovery) = &self.recovery {
+                recovery.confirm_late(&one.transaction, one.height);
+            }
         }
     }
 
@@ -230,6 +236,9 @@ impl Listeners {
         tell(&*self.manager);
         tell(&*self.sweeper);
         tell(&*self.wallet);
+        if let Some(recovery) = &self.recovery {
+            tell(&**recovery);
+        }
         self.height.send_replace(height);
         self.stand_at(block);
         self.news.progress.reached(height);

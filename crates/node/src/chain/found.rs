@@ -37,7 +37,7 @@ struct Scripts {
 }
 
 impl Watched {
-    fn add(&self, scripts: impl IntoIterator<Item = ScriptBuf>) -> bool {
+    pub(crate) fn add(&self, scripts: impl IntoIterator<Item = ScriptBuf>) -> bool {
         let mut all = lock(&self.scripts);
         let before = all.in_order.len();
         for script in scripts {
