@@ -14,6 +14,7 @@ pub use autoclean::AutocleanConfig;
 pub use settings::Settings;
 pub use shown::{Shown, shown};
 
+use bitcoin::Amount;
 use sendpay_node::AnnouncedAddress;
 use sendpay_rpc::value::Amounts;
 use serde::Deserialize;
@@ -174,6 +175,8 @@ pub struct Config {
     pub proxy: Option<SocketAddr>,
     /// How amounts of payments are written.
     pub amounts: Amounts,
+    /// What the wallet keeps for each channel with anchors.
+    pub min_emergency: Amount,
     /// Where blocks come from.
     pub chain: ChainConfig,
     /// Which old records are removed, if any.

@@ -315,7 +315,12 @@ pub(crate) fn fund(cause: &FundError) -> RpcError {
     match cause {
         FundError::Afford { .. } => RpcError::new(Code::FundCannotAfford, cause.to_string()),
         FundError::Dust => RpcError::new(Code::FundOutputIsDust, cause.to_string()),
-        FundError::UnknownOutput(_) => RpcError::invalid_params(cause.to_string()),
+        FundError::UnknownOutput(_) | FundError::Reserved(_) => {
+            RpcError::invalid_params(cause.to_string())
+        }
+        FundError::Emergency(_) => {
+            RpcError::new(Code::FundCannotAffordWithEmergency, cause.to_string())
+        }
         FundError::Create(_) => RpcError::new(Code::Lightningd, cause.to_string()),
         FundError::Amount => RpcError::new(Code::FundMaxExceeded, cause.to_string()),
         FundError::Sign(_) | FundError::Store(_) => internal(cause),

@@ -9,6 +9,7 @@ use bitcoin::secp256k1::PublicKey;
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, WScriptHash};
 use lightning::events::ClosureReason;
 use lightning::ln::types::ChannelId;
+use lightning::types::features::ChannelTypeFeatures;
 use sendpay_chain::client::BroadcastError;
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -16,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::channel_list::type_bits;
 use crate::close::End;
 use crate::wallet::{FundError, Spend};
-use crate::{Inner, withdraw};
+use crate::{Inner, reserve, withdraw};
 
 /// How long a peer may take to answer our opening.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -91,14 +92,17 @@ pub(crate) async fn open(
     inner: &Arc<Inner>,
     open: OpenChannel,
 ) -> Result<OpenedChannel, OpenError> {
-    if inner.peers.peer_by_node_id(&open.node_id).is_none() {
+    let Some(peer) = inner.peers.peer_by_node_id(&open.node_id) else {
         return Err(OpenError::NotConnected(open.node_id));
-    }
+    };
+    // With every peer that has them, the channel gets anchors.
+    let anchors = peer.init_features.supports_anchors_zero_fee_htlc_tx();
     let feerate = open.feerate.unwrap_or_else(|| inner.funding_feerate());
     let script = ScriptBuf::new_p2wsh(&WScriptHash::all_zeros());
     let spend = Spend {
         confirmations_min: open.confirmations_min,
         outputs: open.outputs,
+        keep: reserve::needed(inner, usize::from(anchors)),
         ..Spend::new(script, None, feerate)
     };
     let amount = match open.amount {
@@ -326,8 +330,24 @@ pub(crate) fn closed(
     drop(inner.ends.send(End::new(channel_id, reason)));
 }
 
-/// A peer wants to open a channel to us: accepted, within LDK's own limits.
-pub(crate) fn accept(inner: &Inner, temporary_id: ChannelId, node_id: PublicKey) {
+/// A peer wants to open a channel to us: accepted, within LDK's own limits. One with anchors only while
+/// the wallet has what its fees may take; LDK's peers then ask again for one without.
+pub(crate) fn accept(
+    inner: &Inner,
+    temporary_id: ChannelId,
+    node_id: PublicKey,
+    kind: &ChannelTypeFeatures,
+) {
+    if reserve::has_anchors(kind)
+        && let Some(missing) = reserve::missing_for_another(inner)
+    {
+        tracing::warn!(
+            %node_id, missing_sat = missing.to_sat(),
+            "channel with anchors refused: the wallet has too little to raise its fees with"
+        );
+        let why = "no funds set aside to raise the fees of another channel with anchors";
+        return abandon(inner, temporary_id, node_id, why);
+    }
     let mut random = [0u8; 16];
     if getrandom::fill(&mut random).is_err() {
         return abandon(inner, temporary_id, node_id, "no randomness");

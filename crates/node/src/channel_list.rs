@@ -70,6 +70,8 @@ pub struct Channel {
     pub our_to_self_delay: Option<u16>,
     /// Bits of the channel's type (BOLT 9).
     pub type_bits: Vec<u32>,
+    /// Rate of the commitment transaction, in satoshi for 1000 weight units.
+    pub feerate_per_kw: Option<u32>,
     /// HTLCs in flight.
     pub htlcs: Vec<Htlc>,
 }
@@ -211,6 +213,7 @@ fn show(inner: &Inner, details: ChannelDetails) -> Channel {
         }),
         our_to_self_delay: details.force_close_spend_delay,
         type_bits,
+        feerate_per_kw: details.feerate_sat_per_1000_weight,
         htlcs: sent.chain(received).collect(),
     }
 }

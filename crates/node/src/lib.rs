@@ -12,6 +12,7 @@
 //! | `route.rs` | CLN's hops and LDK's path; `getroute.rs` finds them, `router.rs` hands them to LDK for a keysend |
 //! | `close.rs`, `terms.rs` | the end of a channel, and what is asked to forward over it |
 //! | `withdraw.rs` | payments on the chain |
+//! | `fee_bump.rs`, `reserve.rs` | raising the fees of channels' transactions, and what is kept for that |
 //! | `forward.rs` | HTLCs of others, and what came of them |
 //! | `network.rs` | what gossip tells of others |
 //! | `channel.rs` (what is told of them: `channel_list.rs`), `peer.rs`, `wallet.rs`, `keys.rs`, `chain.rs` | what their names say |
@@ -27,6 +28,7 @@ mod clock;
 mod close;
 mod event;
 mod failure;
+mod fee_bump;
 mod forward;
 mod getroute;
 mod htlc;
@@ -43,6 +45,7 @@ mod pay;
 mod payment;
 mod peer;
 mod redact;
+mod reserve;
 mod route;
 mod router;
 mod start;
@@ -58,7 +61,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 
 use bitcoin::secp256k1::PublicKey;
-use bitcoin::{Address, FeeRate, Network};
+use bitcoin::{Address, Amount, FeeRate, Network};
 use lightning::events::FundingInfo;
 use lightning::ln::channelmanager::PaymentId as LdkPaymentId;
 use lightning::util::config::UserConfig;
@@ -76,6 +79,7 @@ pub use channel::{OpenChannel, OpenError, OpenedChannel};
 pub use channel_list::{Channel, ChannelStage, RemoteTerms};
 pub use close::{CloseChannel, CloseError, ClosedChannel, Closing};
 pub use failure::code;
+pub use fee_bump::Short;
 pub use getroute::{GetRoute, GetRouteError};
 pub use htlc::{Htlc, HtlcStage};
 pub use invoice::{CancelHeldError, SettleHeldError};
@@ -113,6 +117,8 @@ pub struct NodeConfig {
     pub announce: Vec<AnnouncedAddress>,
     /// A SOCKS5 proxy, Tor's, through which all other nodes are dialled. None dials them directly.
     pub proxy: Option<SocketAddr>,
+    /// What the wallet keeps for each channel with anchors, to raise the fees of its transactions.
+    pub anchor_reserve: Amount,
 }
 
 /// Digits of the node id that make an alias.
@@ -167,6 +173,10 @@ pub(crate) struct Inner {
     pub(crate) lapses_sooner: Notify,
     pub(crate) paying: pay::Running,
     pub(crate) scids: forward::Scids,
+    /// Held while coins for fees are taken or given back, so that none is given back that was just taken.
+    pub(crate) bumping: AsyncMutex<()>,
+    /// Transactions of channels whose fee waits for coins.
+    pub(crate) short: Mutex<fee_bump::Shortages>,
 }
 
 impl Inner {
@@ -282,6 +292,16 @@ impl Node {
     /// Unspent coins of the wallet; the spent ones too, if wanted.
     pub fn coins(&self, spent_too: bool) -> Vec<Coin> {
         self.inner.wallet.coins(spent_too)
+    }
+
+    /// What the wallet is to keep for the channels with anchors that there are.
+    pub fn anchor_reserve(&self) -> Amount {
+        reserve::needed(&self.inner, 0)
+    }
+
+    /// Transactions of channels whose fee cannot be raised until the wallet has more coins.
+    pub fn short_of_coins(&self) -> Vec<Short> {
+        fee_bump::shortages(&self.inner)
     }
 
     /// Connects to a peer.

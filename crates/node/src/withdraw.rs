@@ -11,8 +11,8 @@ use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, Txid};
 use sendpay_chain::client::{BroadcastError, CallError};
 use thiserror::Error;
 
-use crate::Inner;
 use crate::wallet::{FundError, Spend};
+use crate::{Inner, reserve};
 
 const PRIMARY: &str = "sendpay";
 const SECONDARY: &str = "withdrawals";
@@ -75,6 +75,7 @@ pub(crate) async fn withdraw(
     let spend = Spend {
         confirmations_min: Some(wanted.confirmations_min),
         outputs: wanted.outputs,
+        keep: reserve::needed(inner, 0),
         ..Spend::new(wanted.script, wanted.amount, wanted.feerate)
     };
     let signed = inner.wallet.pay(spend).await?;

@@ -207,6 +207,30 @@ impl Fees {
             .map_or(self.on_chain_payment_sat_per_kw(), |known| known.sat_per_kw)
     }
 
+    fn learn(&self, kind: usize, rate: &Rate, estimate: Option<u32>, mempool_floor: u32) {
+        let (Some(cached), Some(estimated)) = (self.cached.get(kind), self.estimated.get(kind))
+        else {
+            return;
+        };
+        let floor = if kind == place(ConfirmationTarget::MinAllowedAnchorChannelRemoteFee) {
+            // A child pays for what is below it, so that a peer may be.
+            FEERATE_FLOOR_SATS_PER_KW
+        } else {
+            mempool_floor
+        };
+        if let Some(estimate) = estimate {
+            estimated.store(estimate.max(mempool_floor), Ordering::Relaxed);
+            cached.store(adjust(kind, estimate.max(floor)), Ordering::Relaxed);
+            return;
+        }
+        let last = match estimated.load(Ordering::Relaxed) {
+            0 => rate.fallback,
+            last => adjust(kind, last),
+        };
+        let least = adjust(kind, floor);
+        cached.store(if last < floor { least } else { last }, Ordering::Relaxed);
+    }
+
     fn read(&self, kind: usize) -> u32 {
         self.cached
             .get(kind)
@@ -223,7 +247,8 @@ impl FeeEstimator for Fees {
 }
 
 impl ChainClient {
-    /// Asks the chain for the rates. Where it has no estimate the last one stays.
+    /// Asks the chain for the rates. Where it has no estimate the last one stays, but for what the
+    /// mempool asks for at least.
     ///
     /// # Errors
     ///
@@ -244,14 +269,7 @@ impl ChainClient {
                     estimate
                 }
             };
-            let Some(estimate) = estimate else { continue };
-            let estimate = estimate.max(mempool_floor);
-            if let (Some(cached), Some(estimated)) =
-                (fees.cached.get(kind), fees.estimated.get(kind))
-            {
-                cached.store(adjust(kind, estimate), Ordering::Relaxed);
-                estimated.store(estimate, Ordering::Relaxed);
-            }
+            fees.learn(kind, rate, estimate, mempool_floor);
         }
         Ok(())
     }

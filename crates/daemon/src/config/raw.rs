@@ -7,11 +7,18 @@ use std::path::{Path, PathBuf};
 use sendpay_node::AnnouncedAddressError;
 use sendpay_rpc::value::Amounts;
 
+use bitcoin::Amount;
+
 use super::autoclean::RawAutoclean;
 use super::keys::settings;
 use super::{
     ALIAS_BYTES_MAX, ChainAuth, ChainConfig, Config, ConfigError, LogLevel, Network, socket_address,
 };
+
+/// What CLN keeps for all channels with anchors together; here it is for each.
+const MIN_EMERGENCY: Amount = Amount::from_sat(25_000);
+
+const MSAT_A_SATOSHI: u64 = 1_000;
 
 settings! {
     /// What the user wrote.
@@ -34,6 +41,10 @@ settings! {
         proxy: String = unset(r#""127.0.0.1:9050""#),
         /// How amounts of payments are written: msat-strings ("1000msat") or integer.
         amounts: Amounts = default(r#""msat-strings""#),
+        /// How much the wallet keeps for each channel with anchors, in millisatoshi, to raise the fees of
+        /// its transactions with: what is withdrawn and put into channels leaves it there, and others
+        /// open no channel with anchors to this node without it. 0 keeps nothing, and lets them.
+        min_emergency_msat: u64 = default("25000000"),
         /// Where blocks come from and transactions go: bitcoind's RPC, or that of the embedded chain.
         /// Without any of these keys it is the embedded chain in DIR/chain, if there is one, else
         /// bitcoind on this machine with its cookie in ~/.bitcoin.
@@ -101,6 +112,7 @@ impl Raw {
                 None => None,
             },
             amounts: self.amounts.unwrap_or_default(),
+            min_emergency: check_emergency(self.min_emergency_msat)?,
             chain: self.chain.unwrap_or_default().check()?,
             autoclean: self.autoclean.unwrap_or_default().check(dir)?,
             log_level: log.level.unwrap_or_default(),
@@ -108,6 +120,21 @@ impl Raw {
             sources: BTreeMap::new(),
         })
     }
+}
+
+/// Whole satoshi, and no more than there are.
+fn check_emergency(msat: Option<u64>) -> Result<Amount, ConfigError> {
+    let Some(msat) = msat else {
+        return Ok(MIN_EMERGENCY);
+    };
+    let amount = Amount::from_sat(msat / MSAT_A_SATOSHI);
+    if !msat.is_multiple_of(MSAT_A_SATOSHI) || amount > Amount::MAX_MONEY {
+        return Err(ConfigError::Value {
+            key: "min_emergency_msat",
+            problem: format!("{msat} is no amount of whole satoshi, such as 25000000"),
+        });
+    }
+    Ok(amount)
 }
 
 impl RawChain {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use sendpay_ledger::Warning;
-use sendpay_node::{AnnouncedAddress, DeepReorganisation};
+use sendpay_node::{AnnouncedAddress, DeepReorganisation, Short};
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::getinfo::{Address, GetInfo, GetInfoResult};
-use sendpay_rpc::value::Msat;
+use sendpay_rpc::value::{Hash32, Msat};
 
 use crate::convert::node_id;
 use crate::daemon::Daemon;
@@ -42,6 +42,7 @@ pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResul
         warning_bitcoind_sync: daemon.chain_warning(),
         warning_lightningd_sync: blocks_missing(height, node.chain_view().best),
         warning_reorganisation: node.chain_view().deep.map(reorganisation),
+        warning_fee_bump: short_of_coins(&node.short_of_coins()),
         warning_late_preimage: late_preimages(&warnings),
     })
 }
@@ -78,6 +79,32 @@ fn reorganisation(deep: DeepReorganisation) -> String {
         "{} blocks above height {} were taken back: payments that ended in them on chain may have \
          ended otherwise",
         deep.depth, deep.fork_height
+    )
+}
+
+/// For which channels coins are lacking, and about how much.
+fn short_of_coins(short: &[Short]) -> Option<String> {
+    let lacking: Vec<String> = short.iter().map(lacking).collect();
+    (!lacking.is_empty()).then(|| {
+        format!(
+            "fees cannot be raised, send coins to an address of newaddr: {}",
+            lacking.join(", ")
+        )
+    })
+}
+
+fn lacking(short: &Short) -> String {
+    let what = if short.of_htlcs {
+        "HTLCs"
+    } else {
+        "commitment transaction"
+    };
+    format!(
+        "{what} of channel {}: about {} sat for {}perkw, {} sat are there in blocks",
+        Hash32::from_bytes(short.channel_id),
+        short.needed.to_sat(),
+        short.sat_per_kw,
+        short.confirmed.to_sat()
     )
 }
 

@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 mod chain;
 #[path = "harness/network.rs"]
 mod network;
+#[path = "harness/pressure.rs"]
+mod pressure;
 #[path = "../../../../tests/bitcoind/process.rs"]
 mod process;
 
@@ -27,6 +29,10 @@ pub use chain::Chain;
 #[allow(unused_imports)]
 pub(crate) use chain::with_both_backends;
 // A bench uses fewer of them than the tests.
+#[allow(unused_imports)]
+#[allow(unused_imports)]
+pub use pressure::{Pressure, SMALL_MEMPOOL};
+// See above.
 #[allow(unused_imports)]
 pub use network::{Chained, Diamond, FORWARD_FEE_MSAT, Line, Pair, direct, direction, hop};
 
@@ -257,10 +263,19 @@ impl Node {
 
     /// Gives the wallet one mature coinbase.
     pub fn fund(&self, chain: &Chain) {
-        let address = self.call("newaddr", json!({"addresstype": "bech32"}));
-        chain.mine_to(1, address["bech32"].as_str().unwrap());
+        Node::fund_each(&[self], chain);
+    }
+
+    /// Gives each wallet one.
+    pub fn fund_each(nodes: &[&Node], chain: &Chain) {
+        for node in nodes {
+            let address = node.call("newaddr", json!({"addresstype": "bech32"}));
+            chain.mine_to(1, address["bech32"].as_str().unwrap());
+        }
         chain.mine(100);
-        self.wait_for_height(chain.height());
+        for node in nodes {
+            node.wait_for_height(chain.height());
+        }
     }
 
     pub fn connect(&self, to: &Node) {
