@@ -11,7 +11,7 @@
 //! | `event.rs` | LDK's events, one line each; `failure.rs` reads why a payment failed |
 //! | `route.rs` | CLN's hops and LDK's path; `getroute.rs` finds them, `router.rs` hands them to LDK for a keysend |
 //! | `close.rs`, `terms.rs` | the end of a channel, and what is asked to forward over it |
-//! | `withdraw.rs` | payments on the chain |
+//! | `withdraw.rs`, `stuck.rs` | payments on the chain, and those that wait too long |
 //! | `fee_bump.rs`, `reserve.rs` | raising the fees of channels' transactions, and what is kept for that |
 //! | `forward.rs` | HTLCs of others, and what came of them |
 //! | `network.rs` | what gossip tells of others |
@@ -50,6 +50,7 @@ mod route;
 mod router;
 mod start;
 mod store;
+mod stuck;
 mod terms;
 mod wallet;
 mod withdraw;
@@ -61,7 +62,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 
 use bitcoin::secp256k1::PublicKey;
-use bitcoin::{Address, Amount, FeeRate, Network};
+use bitcoin::{Address, Amount, FeeRate, Network, Txid};
 use lightning::events::FundingInfo;
 use lightning::ln::channelmanager::PaymentId as LdkPaymentId;
 use lightning::util::config::UserConfig;
@@ -96,8 +97,9 @@ pub use route::{
     FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, check_route, direction, scid_text,
 };
 pub use start::StartError;
+pub use stuck::{BumpError, Bumped};
 pub use terms::{NewTerms, TermsError};
-pub use wallet::{Coin, FundError, WalletError};
+pub use wallet::{Coin, FundError, StuckError, WalletError};
 pub use withdraw::{WithdrawError, Withdrawal, Withdrawn};
 
 /// What a node needs to know before it starts.
@@ -331,6 +333,11 @@ impl Node {
     /// Pays on the chain; returns when the transaction is in the mempool.
     pub async fn withdraw(&self, withdrawal: Withdrawal) -> Result<Withdrawn, WithdrawError> {
         withdraw::withdraw(&self.inner, withdrawal).await
+    }
+
+    /// Raises the fee of a transaction of the wallet to a rate; returns when that is in the mempool.
+    pub async fn bump_fee(&self, txid: Txid, rate: FeeRate) -> Result<Bumped, BumpError> {
+        stuck::bump(&self.inner, txid, rate).await
     }
 
     /// Closes a channel; returns when the transaction that closes it is broadcast.

@@ -6,9 +6,12 @@
 
 mod bump;
 mod spend;
+mod stuck;
 
 pub(crate) use bump::ClaimCoins;
 pub(crate) use spend::Spend;
+pub(crate) use stuck::Raised;
+pub use stuck::StuckError;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -77,6 +80,14 @@ pub enum FundError {
         coins: usize,
         /// What is missing, fee included.
         short: Amount,
+    },
+    /// Too little for a higher fee.
+    #[error("a fee that high needs {}sat, and there are {}sat", needed.to_sat(), available.to_sat())]
+    TooLittle {
+        /// What is needed, payments included.
+        needed: Amount,
+        /// What can be spent for it.
+        available: Amount,
     },
     /// An output that would be too small to be relayed.
     #[error("Receive amount is below dust limit")]

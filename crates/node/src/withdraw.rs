@@ -93,7 +93,7 @@ pub(crate) async fn withdraw(
         }),
         Err(cause @ BroadcastError::Refused { .. }) => {
             // In this order: forgotten while it is kept, it would be sent at the next start.
-            drop(inner.store.kv_remove(PRIMARY, SECONDARY, &txid.to_string()));
+            drop_kept(inner, txid);
             inner.wallet.forget(txid);
             Err(WithdrawError::Refused(cause))
         }
@@ -104,7 +104,19 @@ pub(crate) async fn withdraw(
     }
 }
 
-async fn keep(inner: &Inner, transaction: &Transaction) -> Result<(), String> {
+/// Whether it is a withdrawal, or another transaction that only this wallet relies on.
+pub(crate) fn is_kept(inner: &Inner, txid: Txid) -> bool {
+    let kept = inner.store.kv_read(PRIMARY, SECONDARY, &txid.to_string());
+    matches!(kept, Ok(Some(_)))
+}
+
+/// It is not to be sent again.
+pub(crate) fn drop_kept(inner: &Inner, txid: Txid) {
+    drop(inner.store.kv_remove(PRIMARY, SECONDARY, &txid.to_string()));
+}
+
+/// Keeps a transaction until it is deep in the chain, so that it is sent again after a crash.
+pub(crate) async fn keep(inner: &Inner, transaction: &Transaction) -> Result<(), String> {
     let key = transaction.compute_txid().to_string();
     let body = serialize(transaction);
     let written = inner.store.kv_write(PRIMARY, SECONDARY, &key, body).await;

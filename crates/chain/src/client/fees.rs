@@ -27,6 +27,10 @@ const MAXIMUM_MARGIN_SAT_PER_KW: u32 = 2_500;
 /// that we take from a peer is lower by it.
 const ROUNDING_SAT_PER_KW: u32 = 250;
 
+/// The part of the mempool's least rate by which we go above it: of the smallest transactions, some 110
+/// virtual bytes, rounding takes less than a hundredth.
+const FLOOR_MARGIN: u32 = 50;
+
 /// One kind of rate.
 struct Rate {
     /// In how many blocks a transaction should be in.
@@ -216,7 +220,7 @@ impl Fees {
             // A child pays for what is below it, so that a peer may be.
             FEERATE_FLOOR_SATS_PER_KW
         } else {
-            mempool_floor
+            above(mempool_floor)
         };
         if let Some(estimate) = estimate {
             estimated.store(estimate.max(mempool_floor), Ordering::Relaxed);
@@ -302,6 +306,15 @@ impl ChainClient {
         let floor = info.get("mempoolminfee").and_then(sat_per_kw);
         Ok(floor.unwrap_or(0).max(FEERATE_FLOOR_SATS_PER_KW))
     }
+}
+
+/// A rate with which a transaction gets into the mempool, wherever its fee and its size are rounded.
+fn above(mempool_floor: u32) -> u32 {
+    if mempool_floor <= FEERATE_FLOOR_SATS_PER_KW {
+        // LDK's floor has that in it.
+        return mempool_floor;
+    }
+    mempool_floor.saturating_add(mempool_floor / FLOOR_MARGIN)
 }
 
 /// What a kind makes of an estimate.

@@ -15,6 +15,9 @@ use crate::harness::{
 const DEAR: u64 = 10_000;
 const DEARER: u64 = 30_000;
 
+/// What only fills the mempool is larger, in virtual bytes.
+const FILLER_LEAST: u64 = 10_000;
+
 /// Of nobody here.
 const ELSEWHERE: &str = "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqgw";
 
@@ -36,7 +39,8 @@ impl Dear {
         let pair = match backend {
             Backend::Embedded => Pair::on(backend, settings),
             Backend::Bitcoind => {
-                let chain = |dir: &std::path::Path| Chain::bitcoind_with(dir, &[SMALL_MEMPOOL]);
+                let chain =
+                    |dir: &std::path::Path| Chain::bitcoind_with(dir, &[SMALL_MEMPOOL, "-txindex"]);
                 Pair::over(chain, settings)
             }
         };
@@ -114,19 +118,33 @@ impl Dear {
 
     /// The transaction that waits and spends an output of another, but for what is given.
     fn spender_of(&self, parent: Txid, but: &[Txid]) -> Option<Transaction> {
-        let waiting = self.pair.chain.ask("getrawmempool", &[]);
-        waiting.as_array().unwrap().iter().find_map(|txid| {
-            let raw = self
-                .pair
-                .chain
-                .ask_anyway("getrawtransaction", std::slice::from_ref(txid));
-            let found: Transaction = deserialize_hex(raw.ok()?.as_str()?).unwrap();
-            let spends = found
-                .input
-                .iter()
-                .any(|input| input.previous_output.txid == parent);
-            (spends && !but.contains(&found.compute_txid())).then_some(found)
-        })
+        let waiting = self.pair.chain.ask("getrawmempool", &[json!(true)]);
+        waiting
+            .as_object()
+            .unwrap()
+            .iter()
+            .find_map(|(txid, entry)| {
+                if entry["vsize"].as_u64().unwrap() > FILLER_LEAST {
+                    return None;
+                }
+                let raw = self
+                    .pair
+                    .chain
+                    .ask_anyway("getrawtransaction", &[json!(txid)]);
+                let found: Transaction = deserialize_hex(raw.ok()?.as_str()?).unwrap();
+                let spends = found
+                    .input
+                    .iter()
+                    .any(|input| input.previous_output.txid == parent);
+                (spends && !but.contains(&found.compute_txid())).then_some(found)
+            })
+    }
+}
+
+impl Dear {
+    /// What spends an output of a transaction, once it is not being replaced.
+    fn child_of(&self, parent: Txid) -> Transaction {
+        wait_for("what pays for it", || self.spender_of(parent, &[]))
     }
 }
 
@@ -245,7 +263,7 @@ fn a_forced_close_that_the_mempool_has_grown_too_dear_for_is_raised_with_its_htl
     assert!(alone < DEAR, "{alone}");
     // The coin that pays for it is nobody else's now.
     let coins = reserved(&dear.pair.alice);
-    let child = dear.spender_of(txid, &[]).expect("what pays for it");
+    let child = dear.child_of(txid);
     let spent: Vec<OutPoint> = child
         .input
         .iter()
@@ -274,11 +292,11 @@ fn a_forced_close_that_the_mempool_has_grown_too_dear_for_is_raised_with_its_htl
     dear.wait_for_rate(refund.compute_txid(), DEAR);
     assert!(refund.input.len() > 1, "nothing of the wallet in it");
     dear.mine(6);
-    let record = &dear.pair.alice.payments()[0];
-    assert_eq!(
-        (&record["payment_hash"], &record["status"]),
-        (&hash, &json!("failed"))
-    );
+    let record = wait_for("the end of the payment", || {
+        let record = dear.pair.alice.payments()[0].clone();
+        (record["status"] == "failed").then_some(record)
+    });
+    assert_eq!(record["payment_hash"], hash);
 
     // What waited for bob's objections, and the refund after that.
     wait_for("all outputs in the wallet", || {
@@ -305,14 +323,14 @@ fn what_was_raised_before_a_crash_is_raised_further_after_it_with_the_same_coins
     let txid = dear.force_close().compute_txid();
     dear.wait_for_rate(txid, DEAR);
     let coins = reserved(&dear.pair.alice);
-    let first = dear.spender_of(txid, &[]).expect("what pays for it");
+    let first = dear.child_of(txid);
     dear.pair.alice.kill();
     dear.press(DEARER);
     dear.pair.alice.resume();
     dear.pair.alice.wait_for_height(dear.pair.chain.height());
     assert_eq!(reserved(&dear.pair.alice), coins);
     dear.wait_for_rate(txid, DEARER);
-    let second = dear.spender_of(txid, &[]).expect("what pays for it");
+    let second = dear.child_of(txid);
     assert_ne!(first.compute_txid(), second.compute_txid());
     let spent = |transaction: &Transaction| {
         let inputs = transaction.input.iter();
@@ -399,4 +417,75 @@ fn a_sweep_that_waits_while_fees_rise_is_sent_again_at_the_new_rate(backend: Bac
         .iter()
         .find(|output| output["txid"] == json!(again.compute_txid()));
     assert_eq!(swept.expect("the money")["status"], "confirmed");
+}
+
+/// Alice and bob with coins, and a channel between them.
+fn with_reserve() -> Pair {
+    let pair = Pair::start();
+    pair.chain.mine(1);
+    pair.alice.wait_for_height(pair.chain.height());
+    pair
+}
+
+#[test]
+fn what_is_kept_for_channels_with_anchors_is_left_by_everything_that_spends() {
+    let pair = with_reserve();
+    let emergency = |node: &Node| node.call("listfunds", json!({}))["emergency_msat"].clone();
+    assert_eq!(emergency(&pair.alice), 25_000_000);
+    let coins = funds_sat(&pair.alice);
+    let over = json!({"destination": ELSEWHERE, "satoshi": coins - 20_000});
+    let error = pair.alice.refused("withdraw", over);
+    let text = "We would not have enough left for min-emergency-msat 25000sat";
+    assert_eq!((error.code, error.message.as_str()), (313, text));
+
+    let sent = pair.alice.call("withdraw", json!([ELSEWHERE, "all"]));
+    pair.chain.mine(1);
+    pair.alice.wait_for_height(pair.chain.height());
+    let left = outputs(&pair.alice);
+    assert_eq!(left.len(), 1);
+    assert_eq!(
+        (&left[0]["txid"], &left[0]["amount_msat"]),
+        (&sent["txid"], &json!(25_000_000))
+    );
+    let error = pair.alice.refused("withdraw", json!([ELSEWHERE, "all"]));
+    assert_eq!((error.code, error.message.as_str()), (313, text));
+    let error = pair
+        .alice
+        .refused("fundchannel", json!({"id": pair.bob.id, "amount": "all"}));
+    let text =
+        "cannot fund the channel: We would not have enough left for min-emergency-msat 50000sat";
+    assert!(
+        text.ends_with(&error.message) && error.code == 313,
+        "{}",
+        error.message
+    );
+    // To itself it may send all, as that stays.
+    let own = pair.alice.call("newaddr", json!(["bech32"]))["bech32"].clone();
+    let error = pair.alice.refused("withdraw", json!([own, "all"]));
+    assert_eq!(error.code, 313, "the fee comes out of it");
+}
+
+#[test]
+fn who_has_nothing_for_fees_gets_channels_without_anchors_only() {
+    let pair = with_reserve();
+    let carol = Node::start(pair.dir.path(), "carol", &pair.chain, &[]);
+    let trusting = Node::start(
+        pair.dir.path(),
+        "dave",
+        &pair.chain,
+        &["min_emergency_msat=0"],
+    );
+    let kind = |node: &Node| {
+        let listed = node.call("listpeerchannels", json!({}));
+        listed["channels"][0]["channel_type"]["bits"].clone()
+    };
+    pair.alice.open_channel(&pair.chain, &carol, 1_000_000);
+    assert_eq!(kind(&carol), json!([12]));
+    assert!(
+        carol.log().contains("channel with anchors refused"),
+        "{}",
+        carol.log()
+    );
+    pair.alice.open_channel(&pair.chain, &trusting, 1_000_000);
+    assert_eq!(kind(&trusting), json!([12, 22]));
 }

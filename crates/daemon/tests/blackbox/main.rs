@@ -43,5 +43,6 @@ mod queries;
 mod reorganisation;
 mod settled_on_chain;
 mod splits;
+mod stuck;
 mod unusable_stores;
 mod xpays;

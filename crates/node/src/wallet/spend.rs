@@ -57,19 +57,7 @@ impl ChainWallet {
         let (signed, ticket) = {
             let mut inner = self.lock();
             let unsigned = unsigned(&mut inner, &spend)?;
-            let mut psbt = unsigned.clone();
-            psbt.sign(&self.master, inner.wallet.secp_ctx())
-                .map_err(|(_, causes)| FundError::Sign(format!("{causes:?}")))?;
-            let finished = inner
-                .wallet
-                .finalize_psbt(&mut psbt, SignOptions::default())
-                .map_err(|cause| FundError::Sign(cause.to_string()))?;
-            if !finished {
-                return Err(FundError::Sign("not all inputs are ours".into()));
-            }
-            let transaction = psbt
-                .extract_tx()
-                .map_err(|cause| FundError::Sign(cause.to_string()))?;
+            let transaction = sign(self, &inner, unsigned.clone())?;
             inner
                 .wallet
                 .apply_unconfirmed_txs([(transaction.clone(), unix_seconds())]);
@@ -114,6 +102,25 @@ impl ChainWallet {
     }
 }
 
+/// The transaction with all its signatures.
+pub(super) fn sign(
+    wallet: &ChainWallet,
+    inner: &Inner,
+    mut psbt: Psbt,
+) -> Result<Transaction, FundError> {
+    psbt.sign(&wallet.master, inner.wallet.secp_ctx())
+        .map_err(|(_, causes)| FundError::Sign(format!("{causes:?}")))?;
+    let finished = inner
+        .wallet
+        .finalize_psbt(&mut psbt, SignOptions::default())
+        .map_err(|cause| FundError::Sign(cause.to_string()))?;
+    if !finished {
+        return Err(FundError::Sign("not all inputs are ours".into()));
+    }
+    psbt.extract_tx()
+        .map_err(|cause| FundError::Sign(cause.to_string()))
+}
+
 /// A transaction that leaves what must be left: of everything that is spent, as change.
 fn unsigned(inner: &mut Inner, spend: &Spend) -> Result<Psbt, FundError> {
     let psbt = build(inner, spend, Amount::ZERO)?;
@@ -131,7 +138,9 @@ fn unsigned(inner: &mut Inner, spend: &Spend) -> Result<Psbt, FundError> {
     }
     let psbt = build(inner, spend, missing).map_err(|_| refused())?;
     let is_paid = paid_to(&psbt.unsigned_tx, &spend.script) > Amount::ZERO;
-    is_paid.then_some(psbt).ok_or_else(refused)
+    // Paid to ourselves, what is left over for the fee is missing again.
+    let is_kept = left_after(&inner.wallet, &psbt.unsigned_tx) >= spend.keep;
+    (is_paid && is_kept).then_some(psbt).ok_or_else(refused)
 }
 
 /// A transaction that has at least `change` coming back.

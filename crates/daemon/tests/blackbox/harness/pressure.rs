@@ -22,7 +22,7 @@ const FILLERS: usize = 60;
 const FILLER_BYTES: usize = 95_000;
 
 /// What each has for its fee.
-const FILLER_COIN: Amount = Amount::from_sat(50_000_000);
+const FILLER_COIN: Amount = Amount::from_sat(10_000_000);
 
 /// A script that anybody can spend from.
 fn anybody() -> ScriptBuf {
@@ -103,7 +103,7 @@ impl Chain {
             let vsize = u64::try_from(filler(0).vsize()).unwrap();
             let transaction = filler(vsize * sat_per_kvb / 1_000);
             // Towards the end it may be one of those that find no room.
-            self.ask_anyway(
+            let _thrown_out = self.ask_anyway(
                 "sendrawtransaction",
                 &[json!(serialize_hex(&transaction)), json!(0)],
             );
