@@ -139,3 +139,42 @@ fn a_child_pays_for_what_funds_a_channel(backend: Backend) {
         scene.alice.usable_channel(&opened["channel_id"])
     });
 }
+
+#[test]
+fn a_higher_fee_that_cannot_be_had_leaves_everything_as_it_was() {
+    let mut scene = Scene::on(Backend::Embedded);
+    let params = json!({"destination": ELSEWHERE, "satoshi": 100_000, "feerate": "2000perkb"});
+    let sent = scene.alice.call("withdraw", params);
+    let before = scene.outputs();
+    // More than 50 bitcoin.
+    let error = scene
+        .alice
+        .refused("bumpfee", json!([sent["txid"], "4000000000perkb"]));
+    assert_eq!(error.code, 301, "{}", error.message);
+    assert_eq!(scene.outputs(), before);
+    // Less than what the chain takes by now.
+    let mut pressure = scene.chain.prepare_pressure(1);
+    scene.chain.press(&mut pressure, 10_000);
+    let error = scene
+        .alice
+        .refused("bumpfee", json!([sent["txid"], "5000perkb"]));
+    assert_eq!(error.code, -1);
+    assert!(
+        error.message.contains("the transaction was not sent"),
+        "{}",
+        error.message
+    );
+    assert_eq!(scene.outputs(), before);
+    assert_eq!(scene.waiting(), [sent["txid"].clone()]);
+    scene.alice.kill();
+    scene.alice.resume();
+    assert_eq!(scene.outputs(), before);
+    scene.mine();
+    let [change] = &scene.outputs()[..] else {
+        panic!("one coin: {:?}", scene.outputs())
+    };
+    assert_eq!(
+        (&change["txid"], &change["status"]),
+        (&sent["txid"], &json!("confirmed"))
+    );
+}

@@ -55,10 +55,6 @@ impl Method for BumpFee {
             "The wallet does not hold enough for such a fee.",
         ),
         (
-            Code::FundOutputIsDust,
-            "Such a fee would leave nothing of the child.",
-        ),
-        (
             Code::Lightningd,
             "The chain refused the transaction, and all is as it was; or the chain did not answer: \
              then it may have been sent and is sent again, and *data* has its txid.",
