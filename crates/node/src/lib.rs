@@ -14,7 +14,7 @@
 //! | `withdraw.rs`, `stuck.rs` | payments on the chain, and those that wait too long |
 //! | `fee_bump.rs`, `reserve.rs` | raising the fees of channels' transactions, and what is kept for that |
 //! | `forward.rs` | HTLCs of others, and what came of them |
-//! | `network.rs` | what gossip tells of others |
+//! | `gossip.rs`, `network.rs` | how gossip comes in, and what it tells of others |
 //! | `channel.rs` (what is told of them: `channel_list.rs`), `peer.rs`, `wallet.rs`, `keys.rs`, `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
 
@@ -31,6 +31,7 @@ mod failure;
 mod fee_bump;
 mod forward;
 mod getroute;
+mod gossip;
 mod htlc;
 mod invoice;
 mod invoice_end;

@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::chain::{self, CatchUpError, CaughtUp, ChainView, Listeners};
 use crate::clock::{since_epoch, unix_seconds};
+use crate::gossip::PatientGossip;
 use crate::keys::{Seed, SeedError};
 use crate::ldk::{Gossip, PeerManager};
 use crate::load::{Ground, Loaded, load, replay_blocks};
@@ -185,7 +186,7 @@ fn join(
     ));
     let handlers = MessageHandler {
         chan_handler: loaded.manager.clone(),
-        route_handler: gossip.clone(),
+        route_handler: Arc::new(PatientGossip::new(gossip.clone(), loaded.graph.clone())),
         onion_message_handler: Arc::new(IgnoringMessageHandler {}),
         custom_message_handler: Arc::new(IgnoringMessageHandler {}),
         send_only_message_handler: loaded.monitor.clone(),
