@@ -489,3 +489,24 @@ fn who_has_nothing_for_fees_gets_channels_without_anchors_only() {
     pair.alice.open_channel(&pair.chain, &trusting, 1_000_000);
     assert_eq!(kind(&trusting), json!([12, 22]));
 }
+
+#[test]
+fn a_channel_of_all_there_is_leaves_what_is_kept_for_it() {
+    let pair = with_reserve();
+    let carol = Node::start(pair.dir.path(), "carol", &pair.chain, &[]);
+    let address = carol.call("newaddr", json!(["bech32"]))["bech32"].clone();
+    pair.alice.call("withdraw", json!([address, 1_000_000]));
+    pair.chain.mine(1);
+    for node in [&pair.alice, &carol] {
+        node.wait_for_height(pair.chain.height());
+    }
+    carol.connect(&pair.alice);
+    let opened = carol.call("fundchannel", json!({"id": pair.alice.id, "amount": "all"}));
+    let left = outputs(&carol);
+    assert_eq!(left.len(), 1);
+    assert_eq!(
+        (&left[0]["txid"], &left[0]["amount_msat"]),
+        (&opened["txid"], &json!(25_000_000))
+    );
+    assert_eq!(opened["channel_type"]["bits"], json!([12, 22]));
+}
