@@ -316,7 +316,7 @@ pub(crate) fn fund(cause: &FundError) -> RpcError {
         FundError::Afford { .. } => RpcError::new(Code::FundCannotAfford, cause.to_string()),
         FundError::TooLittle { .. } => RpcError::new(Code::FundCannotAfford, cause.to_string()),
         FundError::Dust => RpcError::new(Code::FundOutputIsDust, cause.to_string()),
-        FundError::UnknownOutput(_) | FundError::Reserved(_) => {
+        FundError::UnknownOutput(_) | FundError::Reserved(_) | FundError::Absurd(_) => {
             RpcError::invalid_params(cause.to_string())
         }
         FundError::Emergency(_) => {

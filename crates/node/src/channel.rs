@@ -22,6 +22,10 @@ use crate::{Inner, reserve, withdraw};
 /// How long a peer may take to answer our opening.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// By how much at most two ways to round the fee of a transaction differ: less than one satoshi for each
+/// of its few outputs, and for all its inputs.
+const FEE_ROUNDING: Amount = Amount::from_sat(5);
+
 /// What to open.
 #[derive(Clone, Debug)]
 pub struct OpenChannel {
@@ -107,7 +111,7 @@ pub(crate) async fn open(
     };
     let amount = match open.amount {
         Some(amount) => amount,
-        None => inner.wallet.most(&spend)?,
+        None => most(inner, &spend)?,
     };
     let mut random = [0u8; 16];
     getrandom::fill(&mut random).map_err(|cause| OpenError::Refused(cause.to_string()))?;
@@ -150,6 +154,17 @@ pub(crate) async fn open(
             Err(OpenError::Timeout)
         }
     }
+}
+
+/// How much a channel may take of all that there is.
+fn most(inner: &Inner, spend: &Spend) -> Result<Amount, FundError> {
+    let most = inner.wallet.most(spend)?;
+    if spend.keep == Amount::ZERO {
+        return Ok(most);
+    }
+    // The fee of the same transaction made for a fixed amount may be rounded otherwise, and what is kept
+    // must not be less for that.
+    Ok(most.checked_sub(FEE_ROUNDING).unwrap_or(most))
 }
 
 /// LDK's errors print as structures; this takes the sentence out.

@@ -20,7 +20,7 @@ use bdk_wallet::error::CreateTxError;
 use bdk_wallet::template::Bip84;
 use bdk_wallet::{ChangeSet, KeychainKind, LoadError, Wallet};
 use bitcoin::bip32::Xpriv;
-use bitcoin::{Address, Amount, Block, Network, OutPoint, ScriptBuf, Transaction, Txid};
+use bitcoin::{Address, Amount, Block, FeeRate, Network, OutPoint, ScriptBuf, Transaction, Txid};
 use lightning::chain::{BlockLocator, Listen};
 use lightning::sign::ChangeDestinationSource;
 use sendpay_store::Store;
@@ -104,6 +104,9 @@ pub enum FundError {
     /// The wallet cannot build it for another reason.
     #[error("{0}")]
     Create(CreateTxError),
+    /// A rate that nobody can mean: more than 25,000 sat for a virtual byte.
+    #[error("feerate: {} sat for 1000 weight units is taken for a mistake", .0.to_sat_per_kwu())]
+    Absurd(FeeRate),
     /// The wallet could not sign all inputs.
     #[error("cannot sign the transaction: {0}")]
     Sign(String),

@@ -1,8 +1,8 @@
 //! Payments whose channel went on chain while they were pending: the chain says how they ended, and
 //! it may take its word back (promises L2, L3 and L4).
 
-use bitcoin::Transaction;
 use bitcoin::consensus::encode::deserialize_hex;
+use bitcoin::{Transaction, Txid};
 use serde_json::{Value, json};
 
 use crate::harness::{Backend, Pair, hop, wait_for, with_both_backends};
@@ -102,7 +102,10 @@ impl Claimed {
             pair.bob.wait_for_height(pair.chain.height());
             None
         });
-        let claim = wait_for("bob's claim", || pair.claim_above_its_commitment());
+        let funding_txid = funding["funding_txid"].as_str().unwrap().parse().unwrap();
+        let claim = wait_for("bob's claim", || {
+            pair.claim_above_its_commitment(funding_txid)
+        });
         pair.bob.kill();
         let cltv_expiry = u32::try_from(cltv_expiry).unwrap();
         assert!(pair.chain.height() < cltv_expiry);
@@ -115,17 +118,24 @@ impl Claimed {
 }
 
 impl Pair {
-    /// The claim in the mempool, once what it spends is in a block.
-    fn claim_above_its_commitment(&self) -> Option<String> {
+    /// The claim in the mempool, once what it spends is in a block, with a child if one pays for it.
+    fn claim_above_its_commitment(&self, funding_txid: Txid) -> Option<String> {
         let waiting = self.mempool();
-        let (claims, others): (Vec<_>, Vec<_>) = waiting
-            .into_iter()
-            .partition(|(raw, _)| raw.contains(PREIMAGE));
-        if let [(commitment, _)] = &others[..] {
-            self.chain.mine_only(&[commitment]);
+        let closes = |transaction: &Transaction| {
+            let mut inputs = transaction.input.iter();
+            inputs.any(|input| input.previous_output.txid == funding_txid)
+        };
+        let is_claim = |raw: &str| raw.contains(PREIMAGE);
+        if let Some((commitment, _)) = waiting.iter().find(|(_, one)| closes(one)) {
+            let others = waiting.iter().filter(|(_, one)| !closes(one));
+            let others = others.map(|(raw, _)| raw.as_str());
+            let mut package = vec![commitment.as_str()];
+            package.extend(others.filter(|raw| !is_claim(raw)));
+            self.chain.mine_only(&package);
             return None;
         }
-        claims.into_iter().next().map(|(raw, _)| raw)
+        let mut claims = waiting.into_iter().map(|(raw, _)| raw);
+        claims.find(|raw| is_claim(raw))
     }
 }
 

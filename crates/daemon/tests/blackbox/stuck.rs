@@ -143,14 +143,17 @@ fn a_child_pays_for_what_funds_a_channel(backend: Backend) {
 #[test]
 fn a_higher_fee_that_cannot_be_had_leaves_everything_as_it_was() {
     let mut scene = Scene::on(Backend::Embedded);
-    let params = json!({"destination": ELSEWHERE, "satoshi": 100_000, "feerate": "2000perkb"});
+    // All but a thousand satoshi of its 50 bitcoin.
+    let params = json!({
+        "destination": ELSEWHERE, "satoshi": 4_999_999_000_u64, "feerate": "2000perkb",
+    });
     let sent = scene.alice.call("withdraw", params);
     let before = scene.outputs();
-    // More than 50 bitcoin.
-    let error = scene
-        .alice
-        .refused("bumpfee", json!([sent["txid"], "4000000000perkb"]));
+    let bump = |rate: &str| json!([sent["txid"], rate]);
+    let error = scene.alice.refused("bumpfee", bump("20000perkb"));
     assert_eq!(error.code, 301, "{}", error.message);
+    let error = scene.alice.refused("bumpfee", bump("nonsense"));
+    assert_eq!(error.code, -32602, "{}", error.message);
     assert_eq!(scene.outputs(), before);
     // Less than what the chain takes by now.
     let mut pressure = scene.chain.prepare_pressure(1);

@@ -182,9 +182,14 @@ impl ChainWallet {
         let inner = self.lock();
         let inputs = psbt.unsigned_tx.input.iter().zip(&mut psbt.inputs);
         for (input, known) in inputs {
-            let Some(output) = inner.wallet.get_utxo(input.previous_output) else {
+            let spent = known.witness_utxo.as_ref();
+            if !spent.is_some_and(|spent| inner.wallet.is_mine(spent.script_pubkey.clone())) {
                 continue;
-            };
+            }
+            // A block may have come since it was chosen.
+            let output = inner.wallet.get_utxo(input.previous_output);
+            let output =
+                output.ok_or_else(|| format!("{} was spent meanwhile", input.previous_output))?;
             *known = inner
                 .wallet
                 .get_psbt_input(output, None, true)

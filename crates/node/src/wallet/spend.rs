@@ -4,6 +4,7 @@
 use bdk_wallet::chain::ChainPosition;
 use bdk_wallet::error::CreateTxError;
 use bdk_wallet::{AddUtxoError, KeychainKind, SignOptions, Wallet};
+use bitcoin::psbt::ExtractTxError;
 use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, Txid};
 
 use super::bump::set_aside;
@@ -117,8 +118,10 @@ pub(super) fn sign(
     if !finished {
         return Err(FundError::Sign("not all inputs are ours".into()));
     }
-    psbt.extract_tx()
-        .map_err(|cause| FundError::Sign(cause.to_string()))
+    psbt.extract_tx().map_err(|cause| match cause {
+        ExtractTxError::AbsurdFeeRate { fee_rate, .. } => FundError::Absurd(fee_rate),
+        cause => FundError::Sign(cause.to_string()),
+    })
 }
 
 /// A transaction that leaves what must be left: of everything that is spent, as change.

@@ -149,6 +149,13 @@ fn with_ancestors(wallet: &Wallet, transaction: Transaction) -> Vec<Transaction>
 /// The same payments with a higher fee, which comes out of the change or of more coins in blocks.
 fn replacement(inner: &mut Inner, txid: Txid, rate: FeeRate) -> Result<Psbt, StuckError> {
     let reserved = set_aside(&inner.bumps).into_iter().collect();
+    let own = waiting(&inner.wallet, txid)?;
+    let own = match &own.output[..] {
+        [output] if inner.wallet.is_mine(output.script_pubkey.clone()) => {
+            Some(output.script_pubkey.clone())
+        }
+        _ => None,
+    };
     let mut builder = inner
         .wallet
         .build_fee_bump(txid)
@@ -160,6 +167,10 @@ fn replacement(inner: &mut Inner, txid: Txid, rate: FeeRate) -> Result<Psbt, Stu
         .fee_rate(rate)
         .unspendable(reserved)
         .exclude_unconfirmed();
+    if let Some(own) = own {
+        // All of it is change, such as what is left by a child that pays for its parent.
+        builder.set_recipients(Vec::new()).drain_to(own);
+    }
     Ok(builder.finish().map_err(lacking)?)
 }
 
