@@ -336,3 +336,28 @@ fn sat_per_kw(rate: &Value) -> Option<u32> {
     let per_kvb = Amount::from_btc(rate.as_f64()?).ok()?;
     u32::try_from(per_kvb.to_sat().div_ceil(4)).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::indexing_slicing)]
+    use super::*;
+
+    #[test]
+    fn without_an_estimate_no_rate_is_below_what_the_mempool_takes() {
+        let fees = Fees::default();
+        let urgent = place(ConfirmationTarget::UrgentOnChainSweep);
+        let least = place(ConfirmationTarget::MinAllowedAnchorChannelRemoteFee);
+        let learn = |estimate, floor| {
+            for kind in [urgent, least] {
+                fees.learn(kind, &RATES[kind], estimate, floor);
+            }
+            (fees.read(urgent), fees.read(least))
+        };
+        assert_eq!(learn(None, 253), (5_000, 500), "as it is written");
+        // What a peer may set for a commitment with anchors is not bound to the mempool.
+        assert_eq!(learn(None, 10_000), (10_200, 500));
+        assert_eq!(learn(None, 253), (5_000, 500), "and down again");
+        assert_eq!(learn(Some(6_000), 10_000), (10_200, 6_000));
+        assert_eq!(learn(None, 253).0, 10_000, "the last estimate");
+    }
+}

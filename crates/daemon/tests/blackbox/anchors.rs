@@ -318,13 +318,21 @@ fn a_forced_close_that_the_mempool_has_grown_too_dear_for_is_raised_with_its_htl
 
 fn what_was_raised_before_a_crash_is_raised_further_after_it_with_the_same_coins(backend: Backend) {
     let mut dear = Dear::on(backend, &[]);
+    let carol = Node::start(dear.pair.dir.path(), "carol", &dear.pair.chain, &[]);
+    carol.fund(&dear.pair.chain);
+    dear.pair.alice.wait_for_height(dear.pair.chain.height());
     dear.leave_htlc(2_000_000_000);
     dear.press(DEAR);
     let txid = dear.force_close().compute_txid();
     dear.wait_for_rate(txid, DEAR);
     let coins = reserved(&dear.pair.alice);
     let first = dear.child_of(txid);
+    let address = dear.pair.alice.call("newaddr", json!(["bech32"]))["bech32"].clone();
     dear.pair.alice.kill();
+    // A coin that would be taken first if nothing were known of the other one.
+    let params = json!({"destination": address, "satoshi": 1_000_000, "feerate": "20000perkb"});
+    let sent = carol.call("withdraw", params);
+    dear.pair.chain.mine_only(&[sent["tx"].as_str().unwrap()]);
     dear.press(DEARER);
     dear.pair.alice.resume();
     dear.pair.alice.wait_for_height(dear.pair.chain.height());

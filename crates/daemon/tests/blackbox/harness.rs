@@ -30,11 +30,9 @@ pub use chain::Chain;
 pub(crate) use chain::with_both_backends;
 // A bench uses fewer of them than the tests.
 #[allow(unused_imports)]
+pub use network::{Chained, Diamond, FORWARD_FEE_MSAT, Line, Pair, direct, direction, hop};
 #[allow(unused_imports)]
 pub use pressure::{Pressure, SMALL_MEMPOOL};
-// See above.
-#[allow(unused_imports)]
-pub use network::{Chained, Diamond, FORWARD_FEE_MSAT, Line, Pair, direct, direction, hop};
 
 /// Longest that anything may take before the test is given up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
