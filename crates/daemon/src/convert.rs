@@ -19,12 +19,15 @@ const MILLIS: u64 = 1_000;
 
 /// A record as every method shows it.
 pub(crate) fn payment(payment: &ledger::Payment, amounts: Amounts) -> Payment {
-    listed(payment, amounts).into_owned()
+    listed(&payment.listed(), amounts).into_owned()
 }
 
 /// The same, for those who write it at once and keep nothing.
-pub(crate) fn listed(payment: &ledger::Payment, amounts: Amounts) -> Payment<&str> {
-    let (bolt11, bolt12) = invoice_members(payment.bolt11.as_deref());
+pub(crate) fn listed<'a>(
+    payment: &ledger::ListedPayment<&'a str>,
+    amounts: Amounts,
+) -> Payment<&'a str> {
+    let (bolt11, bolt12) = invoice_members(payment.bolt11);
     let pending = payment.status == Status::Pending;
     Payment {
         created_index: payment.created_index,
@@ -42,10 +45,10 @@ pub(crate) fn listed(payment: &ledger::Payment, amounts: Amounts) -> Payment<&st
         completed_at: payment.completed_at_ms.map(|at| at / MILLIS),
         status: status(payment.status),
         payment_preimage: payment.preimage.map(secret),
-        label: payment.label.as_deref(),
+        label: payment.label,
         bolt11,
         bolt12,
-        description: payment.description.as_deref(),
+        description: payment.description,
         erroronion: None,
         cltv_expiry: payment.cltv_expiry.filter(|_| pending),
         failure: payment.failure.as_ref().map(failure).unwrap_or_default(),
@@ -53,7 +56,7 @@ pub(crate) fn listed(payment: &ledger::Payment, amounts: Amounts) -> Payment<&st
 }
 
 /// Why a record failed.
-pub(crate) fn failure(failure: &ledger::Failure) -> Failure {
+pub(crate) fn failure<Text: AsRef<str>>(failure: &ledger::Failure<Text>) -> Failure {
     Failure {
         code: Some(failure.code),
         erring_index: failure.erring_index,
@@ -71,16 +74,17 @@ pub(crate) fn failure(failure: &ledger::Failure) -> Failure {
 }
 
 /// The sentence that `waitsendpay` gives for a failure; CLN's where CLN has one.
-pub(crate) fn failure_text(failure: &ledger::Failure) -> String {
+pub(crate) fn failure_text<Text: AsRef<str>>(failure: &ledger::Failure<Text>) -> String {
     if failure.code == code::UNPARSEABLE_ONION {
         return "Malformed error reply".into();
     }
+    let message = failure.message.as_ref();
     match failure.failcode {
         Some(code) => match failcode::name(code) {
-            Some(name) => format!("failed: {name} ({})", failure.message),
-            None => format!("failed: {code} ({})", failure.message),
+            Some(name) => format!("failed: {name} ({message})"),
+            None => format!("failed: {code} ({message})"),
         },
-        None => failure.message.clone(),
+        None => message.to_owned(),
     }
 }
 

@@ -13,9 +13,12 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::error;
 use crate::server::{Reply, ReplyStream};
 
-/// Rows read at once: some hundred kilobytes of JSON, less than a millisecond of a reader. With what is
+/// Rows read at once: some hundred kilobytes of JSON, about a millisecond of a reader. With what is
 /// read ahead and what waits to be written, a slow client holds five such pages.
-const ROWS_A_PAGE: usize = 256;
+const ROWS_A_PAGE: usize = 512;
+
+/// Rows of the first page, so that an answer begins soon.
+const ROWS_OF_FIRST_PAGE: usize = 128;
 
 /// Pages of one listing that are read while another is written, at the same time where it can be
 /// said beforehand where each begins. Two: as many processors, and a quarter of the ledger's readers.
@@ -59,7 +62,19 @@ pub(crate) struct Rows {
     failed: Option<serde_json::Error>,
 }
 
+/// Room made at once for each row of a page in a long listing: more than most have, so that a page is
+/// not moved while it grows.
+const ROW_BYTES: usize = 1 << 10;
+
 impl Rows {
+    /// For a whole page of a long listing.
+    fn of_page() -> Rows {
+        Rows {
+            json: Vec::with_capacity(ROWS_A_PAGE * ROW_BYTES),
+            ..Rows::default()
+        }
+    }
+
     /// Writes one row.
     pub(crate) fn push(&mut self, row: &impl Serialize) {
         self.count += 1;
@@ -92,7 +107,7 @@ pub(crate) async fn stream(
     });
     let begin = format!("{{\"{member}\":[");
     let source = Arc::new(source);
-    let rows_max = left.min(ROWS_A_PAGE);
+    let rows_max = left.min(ROWS_OF_FIRST_PAGE);
     let page = match first {
         First::Here => Some(read(&*source, None, rows_max)),
         First::Apart => {
@@ -219,7 +234,7 @@ fn stretch(
         return read(source, Some(from), rows_max);
     };
     let mut page = Page {
-        rows: Rows::default(),
+        rows: Rows::of_page(),
         next: Some(from.until(end)),
     };
     // More than one read if it had to look at very much.

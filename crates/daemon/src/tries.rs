@@ -84,18 +84,25 @@ impl<'a> Tries<'a> {
             payment_hash: Some(self.payment_hash),
             ..Filter::default()
         };
-        let mut found = Vec::new();
+        let mut names = Vec::new();
         let mut next = None;
         loop {
             next = self.ledger.page(&filter, next, ROWS_A_PAGE, &mut |part| {
                 if part.created_index > self.before {
-                    found.push(part.clone());
+                    names.push((part.groupid, part.partid));
                 }
             })?;
             if next.is_none() {
-                return Ok(found);
+                break;
             }
         }
+        let whole = |(groupid, partid)| {
+            self.ledger
+                .payment(self.payment_hash, groupid, partid)
+                .transpose()
+        };
+        // None of them is gone, unless an operator was very quick: then there is nothing to tell of it.
+        names.into_iter().filter_map(whole).collect()
     }
 
     async fn keep_telling(&mut self) -> Never {

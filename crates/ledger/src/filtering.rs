@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use crate::{
-    Begun, Cursor, Direction, Failure, Filter, Group, Ledger, Msat, NewPayment, NodeId, Order,
-    Payment, PaymentHash, Preimage, Span, Status, Totals,
+    Begun, Cursor, Direction, Failure, Filter, Group, Ledger, ListedPayment, Msat, NewPayment,
+    NodeId, Order, Payment, PaymentHash, Preimage, Span, Status, Totals,
 };
 
 const LABELS: [&str; 2] = ["shop", "rent"];
@@ -156,7 +156,7 @@ prop_compose! {
     }
 }
 
-pub(crate) fn matches(filter: &Filter, payment: &Payment) -> bool {
+pub(crate) fn matches(filter: &Filter, payment: &ListedPayment) -> bool {
     let failure = payment.failure.as_ref();
     let within = |span: Span, number: Option<u64>| match (span.from, span.to) {
         (None, None) => true,
@@ -209,7 +209,7 @@ pub(crate) fn arranged<T: Clone>(
     rows
 }
 
-fn group_matches(filter: &Filter, group: &Group, parts: &[Payment]) -> bool {
+fn group_matches(filter: &Filter, group: &Group, parts: &[ListedPayment]) -> bool {
     let mut as_record = parts[0].clone();
     as_record.status = group.status;
     as_record.completed_at_ms = group.completed_at_ms;
@@ -221,7 +221,7 @@ fn group_matches(filter: &Filter, group: &Group, parts: &[Payment]) -> bool {
         ..filter.clone()
     };
     let all = Span::default();
-    let codes = |part: &Payment| {
+    let codes = |part: &ListedPayment| {
         let only = Filter {
             code: filter.code,
             failcode: filter.failcode,
@@ -235,13 +235,13 @@ fn group_matches(filter: &Filter, group: &Group, parts: &[Payment]) -> bool {
         && (!asked || group.status == Status::Failed && parts.iter().any(codes))
 }
 
-type Parts = BTreeMap<(PaymentHash, u64), Vec<Payment>>;
+type Parts = BTreeMap<(PaymentHash, u64), Vec<ListedPayment>>;
 
 fn check(ledger: &Ledger, filter: &Filter, looked_at: usize, page: usize) {
     let mut records = Vec::new();
     ledger
         .page(&Filter::default(), None, 10_000, &mut |payment| {
-            records.push(payment.clone());
+            records.push(payment.into_owned());
         })
         .unwrap();
     let mut listed = Vec::new();
@@ -250,7 +250,7 @@ fn check(ledger: &Ledger, filter: &Filter, looked_at: usize, page: usize) {
         let had = listed.len();
         after = ledger
             .page_looking_at(looked_at, filter, after, page, &mut |payment| {
-                listed.push(payment.clone());
+                listed.push(payment.into_owned());
             })
             .unwrap();
         assert!(listed.len() - had <= page);
@@ -258,19 +258,19 @@ fn check(ledger: &Ledger, filter: &Filter, looked_at: usize, page: usize) {
             break;
         }
     }
-    let wanted: Vec<Payment> = records
+    let wanted: Vec<ListedPayment> = records
         .iter()
         .filter(|payment| matches(filter, payment))
         .cloned()
         .collect();
-    let indexes = |payment: &Payment| (payment.created_index, payment.updated_index);
+    let indexes = |payment: &ListedPayment| (payment.created_index, payment.updated_index);
     assert_eq!(listed, arranged(filter, &wanted, indexes), "{filter:?}");
     let mut by_stretches = Vec::new();
     stretches(
         |after| ledger.ahead(filter, after, looked_at).unwrap(),
         |after| {
             let next = ledger.page_looking_at(looked_at, filter, after, page, &mut |payment| {
-                by_stretches.push(payment.clone());
+                by_stretches.push(payment.into_owned());
             });
             next.unwrap()
         },
@@ -299,7 +299,7 @@ fn stretches(
     }
 }
 
-fn check_count(ledger: &Ledger, filter: &Filter, looked_at: usize, wanted: &[Payment]) {
+fn check_count(ledger: &Ledger, filter: &Filter, looked_at: usize, wanted: &[ListedPayment]) {
     let mut expected = Totals::default();
     for payment in wanted {
         let sum = expected.of_mut(payment.status);
@@ -328,7 +328,7 @@ fn check_groups(
     filter: &Filter,
     looked_at: usize,
     page: usize,
-    records: &[Payment],
+    records: &[ListedPayment],
 ) {
     let mut parts = Parts::new();
     for payment in records {

@@ -5,7 +5,9 @@
 use tempfile::TempDir;
 
 use crate::filtering::{arranged, matches};
-use crate::{Begun, Direction, Filter, Ledger, Msat, NewPayment, Order, Payment, Preimage, Span};
+use crate::{
+    Begun, Direction, Filter, Ledger, ListedPayment, Msat, NewPayment, Order, Preimage, Span,
+};
 
 /// Ten thousand records whose times go forward, stand far back in the middle as those of an import
 /// do, and go forward again; every third is settled a day later.
@@ -65,7 +67,7 @@ fn a_range_of_times_finds_its_records_wherever_they_stand_and_skips_the_other_bl
     let mut records = Vec::new();
     let everything = Filter::default();
     let whole = ledger.page(&everything, None, usize::MAX, &mut |payment| {
-        records.push(payment.clone());
+        records.push(payment.into_owned());
     });
     assert_eq!((whole.unwrap(), records.len()), (None, 10_000));
     let span = |from: u64, to: u64| Span {
@@ -98,7 +100,7 @@ fn a_range_of_times_finds_its_records_wherever_they_stand_and_skips_the_other_bl
             true => filter.created_at_ms = range,
             false => filter.completed_at_ms = range,
         }
-        let wanted: Vec<Payment> = records
+        let wanted: Vec<ListedPayment> = records
             .iter()
             .filter(|payment| matches(&filter, payment))
             .cloned()
@@ -108,7 +110,7 @@ fn a_range_of_times_finds_its_records_wherever_they_stand_and_skips_the_other_bl
             // Looking at 100 rows for each page, all 10,000 would be 100 pages.
             after = ledger
                 .page_looking_at(100, &filter, after, 5000, &mut |payment| {
-                    listed.push(payment.clone());
+                    listed.push(payment.into_owned());
                 })
                 .unwrap();
             pages += 1;
@@ -116,7 +118,7 @@ fn a_range_of_times_finds_its_records_wherever_they_stand_and_skips_the_other_bl
                 break;
             }
         }
-        let indexes = |payment: &Payment| (payment.created_index, payment.updated_index);
+        let indexes = |payment: &ListedPayment| (payment.created_index, payment.updated_index);
         assert!(listed == arranged(&filter, &wanted, indexes), "{filter:?}");
         if wanted.is_empty() && order == Order::Created {
             assert!(pages < 90, "{pages} pages for nothing: {filter:?}");

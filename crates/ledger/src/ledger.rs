@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sendpay_store::{OpenError, Options, Store, kv};
 
 use crate::changed::Registry;
+use crate::nodes::Nodes;
 use crate::{PaymentHash, Waiter, schema};
 
 /// Read connections. Each costs its page cache at most (`sendpay_store`); a listing holds two, for a
@@ -26,6 +27,7 @@ pub struct Ledger {
     pub(crate) store: Store,
     pub(crate) payments_changed: Arc<Registry>,
     pub(crate) invoices_changed: Arc<Registry>,
+    pub(crate) nodes: Nodes,
 }
 
 impl Ledger {
@@ -50,6 +52,7 @@ impl Ledger {
             store,
             payments_changed: Arc::default(),
             invoices_changed: Arc::default(),
+            nodes: Nodes::default(),
         }
     }
 

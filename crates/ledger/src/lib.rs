@@ -41,6 +41,7 @@ mod invoice_book;
 mod invoice_end;
 mod ledger;
 mod listed;
+mod nodes;
 mod number;
 mod page;
 mod payment;
@@ -81,6 +82,7 @@ pub use invoice::{
 };
 pub use invoice_end::{DeleteInvoiceError, DeletedInvoice};
 pub use ledger::Ledger;
+pub use listed::ListedPayment;
 pub use payment::{Failure, GROUPID_MAX, NewPayment, NotAStatus, Payment, Status, Violation};
 pub use position::Cursor;
 pub use read::{Counters, ReadError, Sum, Totals, Warning};

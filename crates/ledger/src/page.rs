@@ -3,11 +3,12 @@
 use rusqlite::Connection;
 
 use crate::filter::{Numbers, Wanted};
-use crate::listed::Listed;
+use crate::listed::Gathered;
+use crate::nodes::Nodes;
 use crate::position::{Phase, Position};
-use crate::row::{COLUMNS, LISTED_COLUMNS, decode_payment};
+use crate::row::LISTED_COLUMNS;
 use crate::walk::{self, Kind, Limits, ROWS_LOOKED_AT_MAX, Walk, with_last_numbers};
-use crate::{Cursor, Direction, Filter, Ledger, Payment, ReadError, Status};
+use crate::{Cursor, Direction, Filter, Ledger, ListedPayment, ReadError, Status};
 
 /// Most records of a hash that are sorted here: the parts of a payment of usual size.
 const FEW_RECORDS: usize = 16;
@@ -32,7 +33,7 @@ impl Ledger {
         filter: &Filter,
         after: Option<Cursor>,
         rows_max: usize,
-        visit: &mut dyn FnMut(&Payment),
+        visit: Visit<'_>,
     ) -> Result<Option<Cursor>, ReadError> {
         self.page_looking_at(ROWS_LOOKED_AT_MAX, filter, after, rows_max, visit)
     }
@@ -44,12 +45,12 @@ impl Ledger {
         filter: &Filter,
         after: Option<Cursor>,
         rows_max: usize,
-        visit: &mut dyn FnMut(&Payment),
+        visit: Visit<'_>,
     ) -> Result<Option<Cursor>, ReadError> {
         let mut room = rows_max;
         self.steps(filter, after, |connection, position| {
             let step = step(
-                connection,
+                (connection, &self.nodes),
                 filter,
                 position,
                 looked_at_max,
@@ -112,12 +113,14 @@ impl Ledger {
         let (direction, start) = (filter.direction, filter.start);
         let mut position = after.map(|cursor| cursor.0);
         loop {
-            let (at, (step, full)) = self.store.read(|connection| match position {
-                Some(at) => step(connection, at).map(|step| (at, step)),
-                None => with_last_numbers(connection, |began| {
-                    let at = Position::first(filter.order, direction, start, began);
+            let (at, (step, full)) = self.store.read(|connection| {
+                // One snapshot for all that a step reads: an invoice is removed with the last record
+                // of its hash, and its row may then be another's.
+                with_last_numbers(connection, |last| {
+                    let first = || Position::first(filter.order, direction, start, last);
+                    let at = position.unwrap_or_else(first);
                     step(connection, at).map(|step| (at, step))
-                }),
+                })
             })?;
             let next = match step {
                 Step::More(position) => return Ok(Some(Cursor(position))),
@@ -134,12 +137,12 @@ impl Ledger {
 
 /// One read.
 fn step(
-    connection: &Connection,
+    (connection, nodes): (&Connection, &Nodes),
     filter: &Filter,
     position: Position,
     looked_at_max: usize,
     room: usize,
-    visit: &mut dyn FnMut(&Payment),
+    visit: Visit<'_>,
 ) -> Result<Step, ReadError> {
     let Some(wanted) = filter.look_up(connection)? else {
         return Ok(Step::PhaseEnds);
@@ -165,29 +168,34 @@ fn step(
     };
     let page = Page {
         connection,
+        nodes,
         wanted: &wanted,
         walk,
         phase: position.phase,
         numbers,
     };
-    let payments = match walk {
+    let gathered = match walk {
         Walk::Hash => page.of_hash()?,
-        _ => page.listed()?,
+        _ => page.in_order()?,
     };
-    payments.iter().for_each(visit);
-    let last = payments
-        .last()
-        .map_or(0, |payment| number(payment, position.phase));
-    let next = match payments.len() >= room {
+    let visited = gathered.visit(connection, visit)?;
+    let last = visited.last.map_or(0, |(created, updated)| {
+        number(position.phase, created, updated)
+    });
+    let next = match visited.count >= room {
         true => position.after(last, filter.direction),
         false => window.end(position, filter.direction),
     };
     Ok(next.map_or(Step::PhaseEnds, Step::More))
 }
 
+/// Who is shown the records of a page.
+type Visit<'a> = &'a mut dyn FnMut(&ListedPayment<&str>);
+
 /// What a page reads.
 struct Page<'a> {
     connection: &'a Connection,
+    nodes: &'a Nodes,
     wanted: &'a Wanted<'a>,
     walk: Walk,
     phase: Phase,
@@ -197,58 +205,50 @@ struct Page<'a> {
 impl Page<'_> {
     /// The records of a hash. Mostly they are few: then they are read as the index has them, and
     /// sorted here, at half the cost of having them sorted.
-    fn of_hash(&self) -> Result<Vec<Payment>, ReadError> {
+    fn of_hash(&self) -> Result<Gathered<'_>, ReadError> {
         let numbers = Numbers {
             rows: FEW_RECORDS + 1,
             ..self.numbers
         };
-        let mut payments = self.whole(&few_statement(self.wanted, self.phase), numbers)?;
-        if payments.len() > FEW_RECORDS {
-            let statement = page_statement(self.wanted, self.walk, self.phase);
-            return self.whole(&statement, self.numbers);
+        let mut gathered = self.gather(&few_statement(self.wanted, self.phase), numbers)?;
+        if gathered.payments.len() > FEW_RECORDS {
+            // First: it holds what the next one takes.
+            drop(gathered);
+            return self.in_order();
         }
-        payments.sort_unstable_by_key(|payment| number(payment, self.phase));
+        gathered.payments.sort_unstable_by_key(|payment| {
+            number(self.phase, payment.created_index, payment.updated_index)
+        });
         if self.wanted.filter.direction == Direction::Descending {
-            payments.reverse();
+            gathered.payments.reverse();
         }
-        payments.truncate(self.numbers.rows);
-        Ok(payments)
+        gathered.payments.truncate(self.numbers.rows);
+        Ok(gathered)
     }
 
-    /// The records of a statement, each with its texts at once.
-    fn whole(&self, statement: &str, numbers: Numbers) -> Result<Vec<Payment>, ReadError> {
+    fn in_order(&self) -> Result<Gathered<'_>, ReadError> {
+        let statement = page_statement(self.wanted, self.walk, self.phase);
+        self.gather(&statement, self.numbers)
+    }
+
+    fn gather(&self, statement: &str, numbers: Numbers) -> Result<Gathered<'_>, ReadError> {
         let mut statement = self.connection.prepare_cached(statement)?;
         self.wanted.bind(&mut statement, numbers)?;
         let mut rows = statement.raw_query();
-        let mut payments = Vec::new();
+        let nodes = self.nodes.of_page(self.connection);
+        let mut gathered = Gathered::of(numbers.rows, nodes);
         while let Some(row) = rows.next()? {
-            payments.push(decode_payment(row)?);
+            gathered.push(row)?;
         }
-        Ok(payments)
-    }
-
-    /// The records, and then the texts of all of them.
-    fn listed(&self) -> Result<Vec<Payment>, ReadError> {
-        // One snapshot for both: an invoice is removed with the last record of its hash, and its row
-        // may then be another's.
-        let _snapshot = self.connection.unchecked_transaction()?;
-        let statement = page_statement(self.wanted, self.walk, self.phase);
-        let mut statement = self.connection.prepare_cached(&statement)?;
-        self.wanted.bind(&mut statement, self.numbers)?;
-        let mut rows = statement.raw_query();
-        let mut listed = Listed::of(self.numbers.rows);
-        while let Some(row) = rows.next()? {
-            listed.push(row)?;
-        }
-        listed.with_texts(self.connection)
+        Ok(gathered)
     }
 }
 
-/// Where a record stands in this phase.
-fn number(payment: &Payment, phase: Phase) -> u64 {
+/// Where the record with these numbers stands in this phase.
+fn number(phase: Phase, created_index: u64, updated_index: Option<u64>) -> u64 {
     match phase {
-        Phase::Created | Phase::Unsettled => payment.created_index,
-        Phase::Updated => payment.updated_index.unwrap_or_default(),
+        Phase::Created | Phase::Unsettled => created_index,
+        Phase::Updated => updated_index.unwrap_or_default(),
     }
 }
 
@@ -256,7 +256,7 @@ fn number(payment: &Payment, phase: Phase) -> u64 {
 pub(crate) fn few_statement(wanted: &Wanted<'_>, phase: Phase) -> String {
     let tests = walk::tests(wanted, Walk::Hash, phase, Kind::Records);
     let range = walk::range(Walk::Hash, phase, &tests);
-    format!("SELECT {COLUMNS} FROM payment {range} LIMIT :rows")
+    format!("SELECT {LISTED_COLUMNS} FROM payment {range} LIMIT :rows")
 }
 
 /// The statement of a page of records between `:low` and `:high`, at most `:rows`.
@@ -265,11 +265,6 @@ pub(crate) fn few_statement(wanted: &Wanted<'_>, phase: Phase) -> String {
 /// that, so that a page of a hash with very many records does not read them all.
 pub(crate) fn page_statement(wanted: &Wanted<'_>, walk: Walk, phase: Phase) -> String {
     let (column, way) = (phase.column(), wanted.filter.direction.sql());
-    let columns = match walk {
-        // A few, whose texts may stand anywhere.
-        Walk::Hash => COLUMNS,
-        _ => LISTED_COLUMNS,
-    };
     let tests = walk::tests(wanted, walk, phase, Kind::Records);
     let numbers = match walk {
         Walk::Unsettled => walk::unsettled_numbers(wanted.status(), &tests),
@@ -280,12 +275,12 @@ pub(crate) fn page_statement(wanted: &Wanted<'_>, walk: Walk, phase: Phase) -> S
         _ => {
             let range = walk::range(walk, phase, &tests);
             return format!(
-                "SELECT {columns} FROM payment {range} ORDER BY {column} {way} LIMIT :rows"
+                "SELECT {LISTED_COLUMNS} FROM payment {range} ORDER BY {column} {way} LIMIT :rows"
             );
         }
     };
     format!(
-        "SELECT {columns} FROM payment
+        "SELECT {LISTED_COLUMNS} FROM payment
          WHERE created_index IN ({numbers} ORDER BY {column} {way} LIMIT :rows)
          ORDER BY +{column} {way}"
     )

@@ -66,7 +66,7 @@ impl FromStr for Status {
 
 /// Why a part failed. Each field where known, never guessed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct Failure<Text = String> {
     /// The RPC error code, 202 to 209.
     pub code: i32,
     /// BOLT 4's failure code.
@@ -80,7 +80,22 @@ pub struct Failure {
     /// The direction over that channel, 0 or 1.
     pub erring_direction: Option<u8>,
     /// In words.
-    pub message: String,
+    pub message: Text,
+}
+
+impl<Text> Failure<Text> {
+    /// The same with another text.
+    pub(crate) fn map<'a, To>(&'a self, text: impl FnOnce(&'a Text) -> To) -> Failure<To> {
+        Failure {
+            code: self.code,
+            failcode: self.failcode,
+            erring_index: self.erring_index,
+            erring_node: self.erring_node,
+            erring_channel: self.erring_channel,
+            erring_direction: self.erring_direction,
+            message: text(&self.message),
+        }
+    }
 }
 
 /// A part that someone asks to send.
@@ -212,23 +227,6 @@ impl Payment {
 
     /// What must hold of every record at every time.
     pub fn invariants(&self) -> Result<(), Violation> {
-        let proved = self
-            .preimage
-            .map(|preimage| preimage.payment_hash() == self.payment_hash);
-        if proved != (self.status == Status::Complete).then_some(true) {
-            return Err(Violation::Proof(self.created_index));
-        }
-        let settled = self.status != Status::Pending;
-        if self.completed_at_ms.is_some() != settled
-            || self
-                .completed_at_ms
-                .is_some_and(|at| at < self.created_at_ms)
-        {
-            return Err(Violation::Settled(self.created_index));
-        }
-        if self.failure.is_some() && self.status != Status::Failed {
-            return Err(Violation::Failure(self.created_index));
-        }
-        Ok(())
+        self.listed().invariants()
     }
 }

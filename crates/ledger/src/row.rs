@@ -2,43 +2,37 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::{Failure, Msat, NodeId, Payment, ReadError, Status, Violation};
+use crate::nodes::NodesOfPage;
+use crate::{
+    Failure, ListedPayment, Msat, NodeId, Payment, PaymentHash, Preimage, ReadError, Status,
+    Violation,
+};
 
-/// The columns, each text as the expression says. A subquery costs even where there is nothing to
-/// look up, so what most records lack is asked for first.
-macro_rules! columns {
-    ($label:literal, $bolt11:literal, $description:literal, $message:literal) => {
-        concat!(
-            "created_index, updated_index, payment_hash, groupid, partid, \
-             (SELECT node_id FROM node WHERE node.id = payment.destination), \
-             amount_msat, amount_sent_msat, total_msat, created_at, completed_at, status, preimage, ",
-            $label,
-            ", ",
-            $bolt11,
-            ", ",
-            $description,
-            ", cltv_expiry, first_channel, code, failcode, erring_index, \
-             CASE WHEN erring_node IS NOT NULL \
-                 THEN (SELECT node_id FROM node WHERE node.id = payment.erring_node) END, \
-             erring_channel, erring_direction, ",
-            $message,
-            ", origin, route"
-        )
-    };
-}
+/// What [`decode_payment`] reads, of a table or alias named `payment`. A subquery costs even where
+/// there is nothing to look up, so what most records lack is asked for first.
+pub(crate) const COLUMNS: &str = "\
+    created_index, updated_index, payment_hash, groupid, partid, \
+    (SELECT node_id FROM node WHERE node.id = payment.destination), \
+    amount_msat, amount_sent_msat, total_msat, created_at, completed_at, status, preimage, \
+    (SELECT body FROM text WHERE text.id = payment.label), \
+    (SELECT body FROM text WHERE text.id = payment.bolt11), \
+    CASE WHEN description IS NOT NULL \
+        THEN (SELECT body FROM text WHERE text.id = payment.description) END, \
+    cltv_expiry, first_channel, code, failcode, erring_index, \
+    CASE WHEN erring_node IS NOT NULL \
+        THEN (SELECT node_id FROM node WHERE node.id = payment.erring_node) END, \
+    erring_channel, erring_direction, \
+    CASE WHEN message IS NOT NULL \
+        THEN (SELECT body FROM text WHERE text.id = payment.message) END, \
+    origin, route";
 
-/// What [`decode_payment`] reads, of a table or alias named `payment`.
-pub(crate) const COLUMNS: &str = columns!(
-    "(SELECT body FROM text WHERE text.id = payment.label)",
-    "(SELECT body FROM text WHERE text.id = payment.bolt11)",
-    "CASE WHEN description IS NOT NULL \
-         THEN (SELECT body FROM text WHERE text.id = payment.description) END",
-    "CASE WHEN message IS NOT NULL \
-         THEN (SELECT body FROM text WHERE text.id = payment.message) END"
-);
-
-/// The same with the rows of the texts, for many records: `listed.rs` reads the texts together.
-pub(crate) const LISTED_COLUMNS: &str = columns!("label", "bolt11", "description", "message");
+/// What [`decode_listed`] reads: what listings show, texts and nodes by their rows. A column costs
+/// SQLite and us some 40 ns, and a listing has millions of rows.
+pub(crate) const LISTED_COLUMNS: &str = "\
+    created_index, updated_index, payment_hash, groupid, partid, destination, amount_msat, \
+    amount_sent_msat, created_at, completed_at, status, preimage, label, bolt11, description, \
+    cltv_expiry, code, failcode, erring_index, erring_node, \
+    erring_channel, erring_direction, message";
 
 /// The same of `deleted`, with nothing for what a tombstone does not keep. The route is the one
 /// without hops.
@@ -66,78 +60,89 @@ pub(crate) enum TextOf {
 }
 
 impl TextOf {
-    /// Its place among the columns.
-    const fn column(self) -> usize {
-        match self {
-            TextOf::Label => 13,
-            TextOf::Bolt11 => 14,
-            TextOf::Description => 15,
-            TextOf::Message => 24,
+    /// How many a record can have.
+    pub(crate) const COUNT: usize = 4;
+}
+
+/// A row whose values are checked as they are read.
+struct Record<'a, 'stmt> {
+    row: &'a Row<'stmt>,
+    created_index: u64,
+}
+
+impl<'a, 'stmt> Record<'a, 'stmt> {
+    /// Of a row that begins with `created_index`.
+    fn of(row: &'a Row<'stmt>) -> Result<Record<'a, 'stmt>, rusqlite::Error> {
+        let created_index = row.get::<_, i64>(0)?;
+        Ok(Record {
+            row,
+            created_index: u64::try_from(created_index).unwrap_or(0),
+        })
+    }
+
+    fn impossible(&self, column: &'static str) -> Violation {
+        Violation::Value {
+            created_index: self.created_index,
+            column,
         }
+    }
+
+    fn number(&self, index: usize, column: &'static str) -> Result<u64, ReadError> {
+        let number: i64 = self.row.get(index)?;
+        Ok(u64::try_from(number).map_err(|_| self.impossible(column))?)
+    }
+
+    fn optional(&self, index: usize, column: &'static str) -> Result<Option<u64>, ReadError> {
+        let number: Option<i64> = self.row.get(index)?;
+        let number = number.map(u64::try_from).transpose();
+        Ok(number.map_err(|_| self.impossible(column))?)
+    }
+
+    fn amount(&self, index: usize, column: &'static str) -> Result<Msat, ReadError> {
+        Ok(Msat::new(self.number(index, column)?).ok_or(self.impossible(column))?)
+    }
+
+    fn status(&self, index: usize) -> Result<Status, ReadError> {
+        let code = self.row.get(index)?;
+        Ok(Status::from_code(code).ok_or(self.impossible("status"))?)
     }
 }
 
 /// The record in a row of [`COLUMNS`].
 pub(crate) fn decode_payment(row: &Row<'_>) -> Result<Payment, ReadError> {
-    decode(row, |text| row.get(text.column()))
-}
-
-/// The record in a row of [`LISTED_COLUMNS`], without its texts: `wants` is told the row of each.
-pub(crate) fn decode_listed(
-    row: &Row<'_>,
-    mut wants: impl FnMut(TextOf, i64),
-) -> Result<Payment, ReadError> {
-    decode(row, |text| {
-        if let Some(of) = row.get(text.column())? {
-            wants(text, of);
-        }
-        Ok(None)
-    })
-}
-
-fn decode(
-    row: &Row<'_>,
-    mut text: impl FnMut(TextOf) -> Result<Option<String>, rusqlite::Error>,
-) -> Result<Payment, ReadError> {
-    let created_index = row.get::<_, i64>(0)?;
-    let created_index = u64::try_from(created_index).unwrap_or(0);
-    let impossible = |column| Violation::Value {
-        created_index,
-        column,
-    };
-    let number = |index, column| -> Result<u64, ReadError> {
-        let number: i64 = row.get(index)?;
-        Ok(u64::try_from(number).map_err(|_| impossible(column))?)
-    };
-    let optional = |index, column| -> Result<Option<u64>, ReadError> {
-        let number: Option<i64> = row.get(index)?;
-        let number = number.map(u64::try_from).transpose();
-        Ok(number.map_err(|_| impossible(column))?)
-    };
-    let amount = |index, column| -> Result<Msat, ReadError> {
-        Ok(Msat::new(number(index, column)?).ok_or(impossible(column))?)
-    };
+    let record = Record::of(row)?;
     let payment = Payment {
-        created_index,
-        updated_index: optional(1, "updated_index")?,
-        payment_hash: crate::PaymentHash(row.get(2)?),
-        groupid: number(3, "groupid")?,
-        partid: number(4, "partid")?,
+        created_index: record.created_index,
+        updated_index: record.optional(1, "updated_index")?,
+        payment_hash: PaymentHash(row.get(2)?),
+        groupid: record.number(3, "groupid")?,
+        partid: record.number(4, "partid")?,
         destination: row.get::<_, Option<_>>(5)?.map(NodeId),
-        amount_msat: amount(6, "amount_msat")?,
-        amount_sent_msat: amount(7, "amount_sent_msat")?,
-        total_msat: amount(8, "total_msat")?,
-        created_at_ms: number(9, "created_at")?,
-        completed_at_ms: optional(10, "completed_at")?,
-        status: Status::from_code(row.get(11)?).ok_or(impossible("status"))?,
-        preimage: row.get::<_, Option<_>>(12)?.map(crate::Preimage),
-        // In the order in which a record's texts are stored.
-        bolt11: text(TextOf::Bolt11)?,
-        label: text(TextOf::Label)?,
-        description: text(TextOf::Description)?,
+        amount_msat: record.amount(6, "amount_msat")?,
+        amount_sent_msat: record.amount(7, "amount_sent_msat")?,
+        total_msat: record.amount(8, "total_msat")?,
+        created_at_ms: record.number(9, "created_at")?,
+        completed_at_ms: record.optional(10, "completed_at")?,
+        status: record.status(11)?,
+        preimage: row.get::<_, Option<_>>(12)?.map(Preimage),
+        label: row.get(13)?,
+        bolt11: row.get(14)?,
+        description: row.get(15)?,
         cltv_expiry: row.get(16)?,
         first_channel: row.get::<_, Option<i64>>(17)?.map(i64::cast_unsigned),
-        failure: decode_failure(row, text)?,
+        failure: match row.get(18)? {
+            Some(code) => Some(Failure {
+                code,
+                failcode: row.get(19)?,
+                erring_index: row.get(20)?,
+                erring_node: row.get::<_, Option<_>>(21)?.map(NodeId),
+                erring_channel: row.get::<_, Option<i64>>(22)?.map(i64::cast_unsigned),
+                erring_direction: row.get(23)?,
+                // There with each code, as a constraint says.
+                message: row.get::<_, Option<_>>(24)?.unwrap_or_default(),
+            }),
+            None => None,
+        },
         own: row.get::<_, i64>(25)? == 0,
         route: row.get(26)?,
     };
@@ -147,23 +152,47 @@ fn decode(
     Ok(payment)
 }
 
-fn decode_failure(
+/// The record in a row of [`LISTED_COLUMNS`], with the rows of its texts.
+pub(crate) fn decode_listed(
     row: &Row<'_>,
-    mut text: impl FnMut(TextOf) -> Result<Option<String>, rusqlite::Error>,
-) -> Result<Option<Failure>, rusqlite::Error> {
-    let Some(code) = row.get(18)? else {
-        return Ok(None);
+    nodes: &mut NodesOfPage<'_>,
+) -> Result<ListedPayment<i64>, ReadError> {
+    let record = Record::of(row)?;
+    let mut node = |index| -> Result<Option<NodeId>, rusqlite::Error> {
+        let node: Option<i64> = row.get(index)?;
+        node.map(|node| nodes.id(node)).transpose()
     };
-    Ok(Some(Failure {
-        code,
-        failcode: row.get(19)?,
-        erring_index: row.get(20)?,
-        erring_node: row.get::<_, Option<_>>(21)?.map(NodeId),
-        erring_channel: row.get::<_, Option<i64>>(22)?.map(i64::cast_unsigned),
-        erring_direction: row.get(23)?,
-        // There with each code, as a constraint says.
-        message: text(TextOf::Message)?.unwrap_or_default(),
-    }))
+    Ok(ListedPayment {
+        created_index: record.created_index,
+        updated_index: record.optional(1, "updated_index")?,
+        payment_hash: PaymentHash(row.get(2)?),
+        groupid: record.number(3, "groupid")?,
+        partid: record.number(4, "partid")?,
+        destination: node(5)?,
+        amount_msat: record.amount(6, "amount_msat")?,
+        amount_sent_msat: record.amount(7, "amount_sent_msat")?,
+        created_at_ms: record.number(8, "created_at")?,
+        completed_at_ms: record.optional(9, "completed_at")?,
+        status: record.status(10)?,
+        preimage: row.get::<_, Option<_>>(11)?.map(Preimage),
+        label: row.get(12)?,
+        bolt11: row.get(13)?,
+        description: row.get(14)?,
+        cltv_expiry: row.get(15)?,
+        failure: match row.get(16)? {
+            Some(code) => Some(Failure {
+                code,
+                failcode: row.get(17)?,
+                erring_index: row.get(18)?,
+                erring_node: node(19)?,
+                erring_channel: row.get::<_, Option<i64>>(20)?.map(i64::cast_unsigned),
+                erring_direction: row.get(21)?,
+                // There with each code, as a constraint says.
+                message: row.get::<_, Option<_>>(22)?.unwrap_or_default(),
+            }),
+            None => None,
+        },
+    })
 }
 
 /// The one record of a statement over [`COLUMNS`], if it has one.

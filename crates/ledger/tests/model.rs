@@ -20,8 +20,8 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use reference::{Answer, Model, Record};
 use sendpay_ledger::{
-    BeginError, Begun, ChangeKind, DeleteError, Filter, Ledger, Msat, NewPayment, Order, Payment,
-    PaymentId, SettleError, Settled, Status, Store, Warning, payment_id,
+    BeginError, Begun, ChangeKind, DeleteError, Filter, Ledger, ListedPayment, Msat, NewPayment,
+    Order, Payment, PaymentId, SettleError, Settled, Status, Store, Warning, payment_id,
 };
 use steps::{Step, hash, preimage, step};
 use tempfile::TempDir;
@@ -355,6 +355,14 @@ impl World {
         }
     }
 
+    /// All of a record that was listed.
+    fn whole(&self, listed: &ListedPayment<&str>) -> Record {
+        let (hash, groupid, partid) = (listed.payment_hash, listed.groupid, listed.partid);
+        let whole = self.ledger.payment(hash, groupid, partid).unwrap().unwrap();
+        assert_eq!(whole.listed(), *listed);
+        Record::from(&whole)
+    }
+
     fn list(&self, filter: &Filter, page: usize) -> Vec<Record> {
         let mut listed = Vec::new();
         let mut after = None;
@@ -365,7 +373,7 @@ impl World {
                 .page(filter, after, page, &mut |payment| {
                     // L3, on what is read.
                     payment.invariants().unwrap();
-                    listed.push(Record::from(payment));
+                    listed.push(self.whole(payment));
                 })
                 .unwrap();
             assert!(listed.len() - had <= page);

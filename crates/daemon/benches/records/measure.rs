@@ -158,7 +158,10 @@ impl Bench<'_> {
         );
         for (name, asked) in [
             ("getinfo", requests::same("getinfo", "{}", count)),
-            ("by hash", requests::by_hash(self.made, count)),
+            (
+                "by hash",
+                requests::by_hash(self.made, self.generator, count),
+            ),
             (
                 "by bolt11",
                 requests::by_bolt11(self.made, self.generator, count),
@@ -187,11 +190,20 @@ impl Bench<'_> {
     }
 
     fn pipelined(&mut self, node: &Node) {
-        let asked = requests::by_hash(self.made, PIPELINED);
-        let mut connection = Connection::open(&node.socket());
-        let time = connection.pipeline(&asked).as_secs_f64();
-        let rate = PIPELINED as f64 / time;
-        self.add(RATES, "look-ups by hash, pipelined on one connection", rate);
+        for (name, asked) in [
+            (
+                "look-ups by hash, pipelined on one connection",
+                requests::by_hash(self.made, self.generator, PIPELINED),
+            ),
+            (
+                "the same, by the hashes of records",
+                requests::by_hash_of_records(self.made, PIPELINED),
+            ),
+        ] {
+            let mut connection = Connection::open(&node.socket());
+            let time = connection.pipeline(&asked).as_secs_f64();
+            self.add(RATES, name, PIPELINED as f64 / time);
+        }
     }
 
     /// Requests while another client takes one whole listing after the other, beside the same
@@ -199,7 +211,10 @@ impl Bench<'_> {
     fn beside(&mut self, node: &Node) {
         let asked = [
             ("getinfo", requests::same("getinfo", "{}", BESIDE_LISTING)),
-            ("by hash", requests::by_hash(self.made, BESIDE_LISTING)),
+            (
+                "by hash",
+                requests::by_hash(self.made, self.generator, BESIDE_LISTING),
+            ),
             (
                 "refused sendpay",
                 requests::refused_sendpay(self.generator, BESIDE_LISTING),

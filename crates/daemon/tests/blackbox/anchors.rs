@@ -352,10 +352,16 @@ fn what_was_raised_before_a_crash_is_raised_further_after_it_with_the_same_coins
     dear.pair.alice.kill();
     dear.pair.alice.resume();
     dear.pair.alice.wait_for_height(dear.pair.chain.height());
+    // Spent, and what it left over came back, beside what carol sent.
     let outputs = outputs(&dear.pair.alice);
-    let change = outputs
-        .iter()
-        .find(|output| output["txid"] == json!(second.compute_txid()));
+    let named =
+        |output: &Value| format!("{}:{}", output["txid"].as_str().unwrap(), output["output"]);
+    assert!(
+        !outputs
+            .iter()
+            .any(|output| named(output) == coins[0].to_string())
+    );
+    let change = outputs.iter().find(|output| output["txid"] != sent["txid"]);
     assert_eq!(change.expect("change")["status"], "confirmed");
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use sendpay_import::{Chain, ClnFile, ImportError, InvoiceFacts, OpenError, Summary, import};
-use sendpay_ledger::{Filter, Invoice, InvoiceFilter, Ledger, Payment, Store};
+use sendpay_ledger::{Filter, Invoice, InvoiceFilter, Ledger, ListedPayment, Payment, Store};
 use tempfile::TempDir;
 
 use crate::fixture::{Cln, REGTEST, hash};
@@ -57,8 +57,9 @@ impl Scene {
 
     pub fn payments(&self) -> Vec<Payment> {
         let mut found = Vec::new();
-        let page = |payment: &Payment| found.push(payment.clone());
-        let mut page = page;
+        let mut page = |payment: &ListedPayment<&str>| {
+            found.push((payment.payment_hash, payment.groupid, payment.partid));
+        };
         let filter = Filter::default();
         assert!(
             self.ledger
@@ -66,7 +67,9 @@ impl Scene {
                 .unwrap()
                 .is_none()
         );
-        found
+        let whole =
+            |(hash, groupid, partid)| self.ledger.payment(hash, groupid, partid).unwrap().unwrap();
+        found.into_iter().map(whole).collect()
     }
 
     pub fn of(&self, number: u8) -> Vec<Payment> {

@@ -40,6 +40,11 @@ CREATE TABLE node (
     id INTEGER PRIMARY KEY,
     node_id BLOB NOT NULL UNIQUE CHECK (length(node_id) = 33)
 ) STRICT;
+-- Readers keep what they read here.
+CREATE TRIGGER node_stays BEFORE DELETE ON node
+BEGIN SELECT RAISE(ABORT, 'a node stays'); END;
+CREATE TRIGGER node_fixed BEFORE UPDATE ON node
+BEGIN SELECT RAISE(ABORT, 'a node never changes'); END;
 
 -- Where records come from.
 CREATE TABLE origin (

@@ -7,7 +7,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use crate::scene::{NOW_MS, Scene, failure, msat, node};
 use proptest::prelude::*;
 use sendpay_ledger::{
-    Begun, Direction, Filter, Ledger, NewPayment, Order, Payment, PaymentHash, Preimage,
+    Begun, Direction, Filter, Ledger, ListedPayment, NewPayment, Order, Payment, PaymentHash,
+    Preimage, Status,
 };
 
 /// Groups of parts that are there before, some of them settled, some half settled.
@@ -95,10 +96,10 @@ impl Writer {
     }
 }
 
-fn all(ledger: &Ledger, filter: &Filter) -> Vec<Payment> {
+fn all(ledger: &Ledger, filter: &Filter) -> Vec<ListedPayment> {
     let mut payments = Vec::new();
     let next = ledger.page(filter, None, 1_000_000, &mut |payment| {
-        payments.push(payment.clone());
+        payments.push(payment.into_owned());
     });
     assert_eq!(next.unwrap(), None);
     payments
@@ -207,4 +208,48 @@ proptest! {
             }
         });
     }
+}
+
+/// Payments that are made, fail and are removed while it is listed.
+const REMOVED: u64 = 400;
+
+/// A removed payment's invoice leaves its row to the next one: a page that read the records before
+/// and the texts after that would show an invoice of somebody else.
+#[test]
+fn a_record_is_never_listed_with_the_invoice_of_another() {
+    let scene = Scene::new();
+    let ledger = scene.ledger.clone();
+    let invoice = |hash: &PaymentHash| format!("lnbcrt{hash}");
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for number in 0..REMOVED {
+                let new = part(number, 1);
+                let hash = new.payment_hash;
+                let bolt11 = Some(invoice(&hash));
+                let begun = ledger.begin(NewPayment { bolt11, ..new }, NOW_MS);
+                let Ok(Begun::New(payment)) = begun.wait().unwrap() else {
+                    panic!("not new");
+                };
+                let failed = ledger.fail(payment.payment_id(), Some(hash), failure(), NOW_MS);
+                failed.wait().unwrap().unwrap();
+                let removed = ledger.delete(hash, Status::Failed, None, NOW_MS);
+                assert_eq!(removed.wait().unwrap().unwrap().len(), 1);
+            }
+        });
+        while !writer.is_finished() {
+            let page = scene
+                .ledger
+                .page(&Filter::default(), None, 10, &mut |payment| {
+                    let expected = invoice(&payment.payment_hash);
+                    assert_eq!(payment.bolt11, Some(expected.as_str()));
+                });
+            page.unwrap();
+            let groups = scene
+                .ledger
+                .groups_page(&Filter::default(), None, 10, &mut |group| {
+                    assert_eq!(group.bolt11, Some(invoice(&group.payment_hash)));
+                });
+            groups.unwrap();
+        }
+    });
 }

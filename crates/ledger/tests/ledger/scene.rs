@@ -33,10 +33,14 @@ impl Scene {
         };
         let mut found = None;
         let page = self.ledger.page(&filter, None, 1, &mut |payment| {
-            found = Some(payment.clone());
+            found = Some((payment.groupid, payment.partid));
         });
         page.unwrap();
-        found.unwrap()
+        let (groupid, partid) = found.unwrap();
+        self.ledger
+            .payment(settled.payment_hash, groupid, partid)
+            .unwrap()
+            .unwrap()
     }
 
     pub(crate) fn begin(&self, new: NewPayment) -> Payment {
