@@ -292,7 +292,8 @@ pub(crate) fn pending(
 /// What a crash leaves of openings: a funding transaction whose channel is kept may not have been
 /// sent, and is sent again; one whose channel was never kept must never be sent, as nobody has
 /// signed a way back, so its coins are free again. To be called before new openings; nothing but
-/// openings and withdrawals makes transactions in the wallet, and withdrawals are kept.
+/// openings, withdrawals and what raises their fees makes transactions in the wallet, and all but
+/// openings are kept.
 pub(crate) async fn review_openings(inner: &Inner) {
     let channels = inner.manager.list_channels();
     let of_channels: Vec<OutPoint> = channels

@@ -37,12 +37,12 @@ struct Dear {
 impl Dear {
     fn on(backend: Backend, settings: &[&str]) -> Dear {
         let pair = match backend {
-            Backend::Embedded => Pair::on(backend, settings),
             Backend::Bitcoind => {
                 let chain =
                     |dir: &std::path::Path| Chain::bitcoind_with(dir, &[SMALL_MEMPOOL, "-txindex"]);
                 Pair::over(chain, settings)
             }
+            other => Pair::on(other, settings),
         };
         let pressure = pair.chain.prepare_pressure(2);
         for node in [&pair.alice, &pair.bob] {

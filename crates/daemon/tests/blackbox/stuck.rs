@@ -37,7 +37,9 @@ impl Scene {
 
     /// Fee of a transaction and of what spends it, in satoshi for 1000 virtual bytes.
     fn package_rate(&self, txid: &Value) -> u64 {
-        let entry = self.chain.ask("getmempoolentry", &[txid.clone()]);
+        let entry = self
+            .chain
+            .ask("getmempoolentry", std::slice::from_ref(txid));
         let fee = entry["fees"]["descendant"].as_f64().unwrap();
         let fee = Amount::from_btc(fee).unwrap().to_sat();
         fee * 1_000 / entry["descendantsize"].as_u64().unwrap()
