@@ -14,6 +14,7 @@ pub use autoclean::AutocleanConfig;
 pub use settings::Settings;
 pub use shown::{Shown, shown};
 
+use bitcoin::Amount;
 use sendpay_chain::client::ElectrumAddress;
 use sendpay_node::AnnouncedAddress;
 use sendpay_rpc::value::Amounts;
@@ -204,6 +205,8 @@ pub struct Config {
     pub proxy: Option<SocketAddr>,
     /// How amounts of payments are written.
     pub amounts: Amounts,
+    /// What the wallet keeps for each channel with anchors.
+    pub min_emergency: Amount,
     /// Where blocks come from.
     pub chain: ChainConfig,
     /// Where the list of channels is written when it changes, as the user wrote it; see

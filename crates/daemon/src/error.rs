@@ -6,9 +6,9 @@ use sendpay_ledger::{
     Payment, ReadError, SettleImportedError,
 };
 use sendpay_node::{
-    CancelHeldError, CloseError, ConnectError, DeleteError as DeleteFromNode, FirstHopError,
-    FundError, GetRouteError, NewInvoiceError, OpenError, PayError, SendPayError, SettleHeldError,
-    TermsError, Tried, Why, WithdrawError,
+    BumpError, CancelHeldError, CloseError, ConnectError, DeleteError as DeleteFromNode,
+    FirstHopError, FundError, GetRouteError, NewInvoiceError, OpenError, PayError, SendPayError,
+    SettleHeldError, StuckError, TermsError, Tried, Why, WithdrawError,
 };
 use sendpay_rpc::value::{Amounts, NodeId, Scid};
 use sendpay_rpc::{Code, RpcError};
@@ -314,8 +314,14 @@ pub(crate) fn connect(cause: &ConnectError) -> RpcError {
 pub(crate) fn fund(cause: &FundError) -> RpcError {
     match cause {
         FundError::Afford { .. } => RpcError::new(Code::FundCannotAfford, cause.to_string()),
+        FundError::TooLittle { .. } => RpcError::new(Code::FundCannotAfford, cause.to_string()),
         FundError::Dust => RpcError::new(Code::FundOutputIsDust, cause.to_string()),
-        FundError::UnknownOutput(_) => RpcError::invalid_params(cause.to_string()),
+        FundError::UnknownOutput(_) | FundError::Reserved(_) | FundError::Absurd(_) => {
+            RpcError::invalid_params(cause.to_string())
+        }
+        FundError::Emergency(_) => {
+            RpcError::new(Code::FundCannotAffordWithEmergency, cause.to_string())
+        }
         FundError::Create(_) => RpcError::new(Code::Lightningd, cause.to_string()),
         FundError::Amount => RpcError::new(Code::FundMaxExceeded, cause.to_string()),
         FundError::Sign(_) | FundError::Store(_) => internal(cause),
@@ -347,6 +353,22 @@ pub(crate) fn withdraw(cause: &WithdrawError) -> RpcError {
             RpcError::new(Code::Lightningd, cause.to_string())
                 .with_data(&json!({"txid": txid.to_string()}))
         }
+    }
+}
+
+pub(crate) fn bump(cause: &BumpError) -> RpcError {
+    match cause {
+        BumpError::Stuck(StuckError::Fund(cause)) => fund(cause),
+        BumpError::Stuck(
+            StuckError::Unknown(_) | StuckError::Confirmed(_) | StuckError::NoOutput(_),
+        ) => RpcError::invalid_params(format!("txid: {cause}")),
+        BumpError::Stuck(StuckError::RateTooLow { .. }) => {
+            RpcError::invalid_params(format!("feerate: {cause}"))
+        }
+        BumpError::Store(_) => internal(cause),
+        BumpError::Refused(_) => RpcError::new(Code::Lightningd, cause.to_string()),
+        BumpError::Unanswered { txid, .. } => RpcError::new(Code::Lightningd, cause.to_string())
+            .with_data(&json!({"txid": txid.to_string()})),
     }
 }
 

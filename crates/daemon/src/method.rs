@@ -3,6 +3,7 @@
 //! A handler turns parameters into a call of the node or the ledger and its outcome into a result;
 //! it decides nothing else. To add one: its file, and a line in `dispatch`.
 
+mod bumpfee;
 mod cancelpay;
 mod close;
 mod connect;
@@ -80,6 +81,7 @@ pub(crate) async fn dispatch(
     };
     let d = daemon;
     match request.method.as_str() {
+        "bumpfee" => answer(&request, reply, |p| bumpfee::run(d, p)).await,
         "cancelpay" => answer(&request, reply, |p| cancelpay::run(d, p)).await,
         "check" => reply.outcome(Check::answer(&request.params)),
         "close" => outlast(&request, reply, |p, n| close::run(d, p, n)).await,

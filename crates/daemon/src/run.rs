@@ -63,13 +63,7 @@ pub async fn start_with(config: Config, passphrase: Option<Passphrase>) -> Resul
         Network::Regtest => bitcoin::Network::Regtest,
         Network::Signet => bitcoin::Network::Signet,
         Network::Testnet4 => bitcoin::Network::Testnet4,
-        Network::Bitcoin => {
-            tracing::warn!(
-                "this node is on the real network, with a version that cannot bump the fees of its \
-                 channels' transactions: hold no more in it than you can lose"
-            );
-            bitcoin::Network::Bitcoin
-        }
+        Network::Bitcoin => bitcoin::Network::Bitcoin,
         Network::Testnet => {
             bail!("network testnet: testnet 3 is going out of use; take testnet4 or signet")
         }
@@ -94,6 +88,7 @@ pub async fn start_with(config: Config, passphrase: Option<Passphrase>) -> Resul
         announce: config.announce.clone(),
         passphrase,
         proxy: config.proxy,
+        anchor_reserve: config.min_emergency,
     };
     let broadcaster = Arc::new(Broadcaster::start(client.clone()));
     let fees = Arc::new(client.fees());

@@ -10,6 +10,7 @@ use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, Txid, WScriptHa
 use lightning::events::ClosureReason;
 use lightning::ln::script::ShutdownScript;
 use lightning::ln::types::ChannelId;
+use lightning::types::features::ChannelTypeFeatures;
 use sendpay_chain::client::BroadcastError;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -18,7 +19,7 @@ use crate::channel_list::type_bits;
 use crate::close::{End, shutdown_script};
 use crate::shutdown_keys::closing_to;
 use crate::wallet::{FundError, Spend};
-use crate::{Inner, withdraw};
+use crate::{Inner, reserve, withdraw};
 
 /// How long a peer may take to answer our opening.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -37,6 +38,9 @@ pub enum OpenStep {
     /// Both have signed; the transaction can be sent.
     Signed,
 }
+/// By how much at most two ways to round the fee of a transaction differ: less than one satoshi for each
+/// of its few outputs, and for all its inputs.
+const FEE_ROUNDING: Amount = Amount::from_sat(5);
 
 /// What to open.
 #[derive(Clone, Debug)]
@@ -134,16 +138,19 @@ pub(crate) async fn open(
     let close_to = close_to
         .map_err(|_| OpenError::CloseTo)?
         .filter(|_| peer.init_features.supports_upfront_shutdown_script());
+    // With every peer that has them, the channel gets anchors.
+    let anchors = peer.init_features.supports_anchors_zero_fee_htlc_tx();
     let feerate = open.feerate.unwrap_or_else(|| inner.funding_feerate());
     let script = ScriptBuf::new_p2wsh(&WScriptHash::all_zeros());
     let spend = Spend {
         confirmations_min: open.confirmations_min,
         outputs: open.outputs,
+        keep: reserve::needed(inner, usize::from(anchors)),
         ..Spend::new(script, None, feerate)
     };
     let amount = match open.amount {
         Some(amount) => amount,
-        None => inner.wallet.most(&spend)?,
+        None => most(inner, &spend)?,
     };
     let mut random = [0u8; 16];
     getrandom::fill(&mut random).map_err(|cause| OpenError::Refused(cause.to_string()))?;
@@ -198,6 +205,17 @@ pub(crate) async fn open(
             Err(OpenError::Timeout)
         }
     }
+}
+
+/// How much a channel may take of all that there is.
+fn most(inner: &Inner, spend: &Spend) -> Result<Amount, FundError> {
+    let most = inner.wallet.most(spend)?;
+    if spend.keep == Amount::ZERO {
+        return Ok(most);
+    }
+    // The fee of the same transaction made for a fixed amount may be rounded otherwise, and what is kept
+    // must not be less for that.
+    Ok(most.checked_sub(FEE_ROUNDING).unwrap_or(most))
 }
 
 /// LDK's errors print as structures; this takes the sentence out.
@@ -346,7 +364,8 @@ pub(crate) fn pending(
 /// What a crash leaves of openings: a funding transaction whose channel is kept may not have been
 /// sent, and is sent again; one whose channel was never kept must never be sent, as nobody has
 /// signed a way back, so its coins are free again. To be called before new openings; nothing but
-/// openings and withdrawals makes transactions in the wallet, and withdrawals are kept.
+/// openings, withdrawals and what raises their fees makes transactions in the wallet, and all but
+/// openings are kept.
 pub(crate) async fn review_openings(inner: &Inner) {
     let channels = inner.manager.list_channels();
     let of_channels: Vec<OutPoint> = channels
@@ -399,8 +418,24 @@ pub(crate) fn closed(
     drop(inner.ends.send(End::new(channel_id, reason)));
 }
 
-/// A peer wants to open a channel to us: accepted, within LDK's own limits.
-pub(crate) fn accept(inner: &Inner, temporary_id: ChannelId, node_id: PublicKey) {
+/// A peer wants to open a channel to us: accepted, within LDK's own limits. One with anchors only while
+/// the wallet has what its fees may take; LDK's peers then ask again for one without.
+pub(crate) fn accept(
+    inner: &Inner,
+    temporary_id: ChannelId,
+    node_id: PublicKey,
+    kind: &ChannelTypeFeatures,
+) {
+    if reserve::has_anchors(kind)
+        && let Some(missing) = reserve::missing_for_another(inner)
+    {
+        tracing::warn!(
+            %node_id, missing_sat = missing.to_sat(),
+            "channel with anchors refused: the wallet has too little to raise its fees with"
+        );
+        let why = "no funds set aside to raise the fees of another channel with anchors";
+        return abandon(inner, temporary_id, node_id, why);
+    }
     let mut random = [0u8; 16];
     if getrandom::fill(&mut random).is_err() {
         return abandon(inner, temporary_id, node_id, "no randomness");

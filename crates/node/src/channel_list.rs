@@ -72,6 +72,8 @@ pub struct Channel {
     pub our_to_self_delay: Option<u16>,
     /// Bits of the channel's type (BOLT 9).
     pub type_bits: Vec<u32>,
+    /// Rate of the commitment transaction, in satoshi for 1000 weight units.
+    pub feerate_per_kw: Option<u32>,
     /// HTLCs in flight.
     pub htlcs: Vec<Htlc>,
 }
@@ -134,20 +136,34 @@ pub(crate) fn type_bits(details: &ChannelDetails) -> Vec<u32> {
     bits.collect()
 }
 
+/// What both anchors hold, which whoever opened the channel pays for (BOLT 3), in msat.
+const ANCHORS_MSAT: u64 = 2 * 330_000;
+
 /// Our balance, with what our pending HTLCs hold, in msat. LDK tells of each side only what it has
-/// above its reserve: nothing as long as it is below. Then the balance is what is left of the
-/// other side's, as both cannot be below at once.
+/// above its reserve, and of the opener's above the anchors: nothing as long as it is below. Then the
+/// balance is what is left of the other side's, as both cannot be below at once.
 fn balance_msat(details: &ChannelDetails) -> u64 {
     let total = details.channel_value_satoshis * 1_000;
     let reserve = |satoshis: Option<u64>| satoshis.unwrap_or(0) * 1_000;
+    let anchors = match &details.channel_type {
+        Some(kind) if kind.supports_anchors_zero_fee_htlc_tx() => ANCHORS_MSAT,
+        _ => 0,
+    };
+    let (our_anchors, their_anchors) = if details.is_outbound {
+        (anchors, 0)
+    } else {
+        (0, anchors)
+    };
     let outgoing = details.pending_outbound_htlcs.iter();
     let incoming = details.pending_inbound_htlcs.iter();
     let balance = if details.outbound_capacity_msat > 0 {
         details.outbound_capacity_msat
+            + our_anchors
             + reserve(details.unspendable_punishment_reserve)
             + outgoing.map(|htlc| htlc.amount_msat).sum::<u64>()
     } else {
         let theirs = details.inbound_capacity_msat
+            + their_anchors
             + reserve(Some(details.counterparty.unspendable_punishment_reserve))
             + incoming.map(|htlc| htlc.amount_msat).sum::<u64>();
         total.saturating_sub(theirs)
@@ -218,6 +234,7 @@ fn show(inner: &Inner, details: ChannelDetails) -> Channel {
         }),
         our_to_self_delay: details.force_close_spend_delay,
         type_bits,
+        feerate_per_kw: details.feerate_sat_per_1000_weight,
         htlcs: sent.chain(received).collect(),
     }
 }

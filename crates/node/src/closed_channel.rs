@@ -230,6 +230,7 @@ fn show(inner: &Inner, id: ChannelId, facts: &Facts, end: End) -> Option<Channel
         (true, false) => ChannelStage::AwaitingUnilateral,
     };
     Some(Channel {
+        feerate_per_kw: None,
         node_id: facts.node_id,
         channel_id: id.0,
         funding: Some(facts.funding),

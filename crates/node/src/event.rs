@@ -1,5 +1,5 @@
-//! LDK's events: one line for each that concerns us; the work is in `payment.rs`, `invoice.rs` and
-//! `channel.rs`.
+//! LDK's events: one line for each that concerns us; the work is in `payment.rs`, `invoice.rs`,
+//! `channel.rs` and `fee_bump.rs`.
 //!
 //! A handler enqueues and returns: the manager that forgets the event is written later on the same
 //! ordered store, so nothing need be awaited. Every handler may see its event again after a crash.
@@ -10,7 +10,7 @@ use bitcoin::Amount;
 use lightning::events::{Event, HTLCHandlingFailureType, PaymentPurpose, ReplayEvent};
 
 use crate::failure::PathFailed;
-use crate::{Inner, channel, close, forward};
+use crate::{Inner, channel, close, fee_bump, forward};
 
 /// Handles one event. Asks for a replay only where money would be lost without it.
 pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), ReplayEvent> {
@@ -97,9 +97,11 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
         Event::OpenChannelRequest {
             temporary_channel_id,
             counterparty_node_id,
+            ref channel_type,
             ..
         } => {
-            channel::accept(&inner, temporary_channel_id, counterparty_node_id);
+            let (id, peer) = (temporary_channel_id, counterparty_node_id);
+            channel::accept(&inner, id, peer, channel_type);
         }
         Event::FundingGenerationReady {
             temporary_channel_id,
@@ -139,6 +141,7 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
             channel::closed(&inner, channel_id, user_channel_id, &reason);
             inner.channels_changed.notify_waiters();
         }
+        Event::BumpTransaction(ref bump) => fee_bump::raise(&inner, bump).await,
         Event::DiscardFunding { funding_info, .. } => inner.discard_funding(&funding_info),
         Event::SpendableOutputs {
             outputs,

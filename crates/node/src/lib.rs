@@ -11,8 +11,9 @@
 //! | `event.rs` | LDK's events, one line each; `failure.rs` reads why a payment failed |
 //! | `route.rs` | CLN's hops and LDK's path; `getroute.rs` finds them, `router.rs` hands them to LDK for a keysend |
 //! | `close.rs`, `terms.rs` | the end of a channel, and what is asked to forward over it |
-//! | `withdraw.rs` | payments on the chain |
+//! | `withdraw.rs`, `stuck.rs` | payments on the chain, and those that wait too long |
 //! | `kept.rs` | what backups hold of the channels; `recovery.rs` gets the coins back with it, without channel state |
+//! | `fee_bump.rs`, `reserve.rs` | raising the fees of channels' transactions, and what is kept for that |
 //! | `forward.rs` | HTLCs of others, and what came of them |
 //! | `gossip.rs`, `network.rs` | how gossip comes in, and what it tells of others |
 //! | `channel.rs` (what is told of them: `channel_list.rs`, `closed_channel.rs`), `peer.rs`, `wallet.rs`, `keys.rs` (`seed_file.rs`), `chain.rs` | what their names say |
@@ -29,6 +30,7 @@ mod close;
 mod closed_channel;
 mod event;
 mod failure;
+mod fee_bump;
 mod forward;
 mod getroute;
 mod gossip;
@@ -48,12 +50,14 @@ mod payment;
 mod peer;
 mod recovery;
 mod redact;
+mod reserve;
 mod route;
 mod router;
 mod seed_file;
 mod shutdown_keys;
 mod start;
 mod store;
+mod stuck;
 mod terms;
 mod wallet;
 mod withdraw;
@@ -65,7 +69,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 
 use bitcoin::secp256k1::PublicKey;
-use bitcoin::{Address, FeeRate, Network};
+use bitcoin::{Address, Amount, FeeRate, Network, Txid};
 use lightning::events::FundingInfo;
 use lightning::ln::channelmanager::PaymentId as LdkPaymentId;
 use lightning::util::config::UserConfig;
@@ -83,6 +87,7 @@ pub use channel::{OpenChannel, OpenError, OpenStep, OpenedChannel};
 pub use channel_list::{Channel, ChannelStage, RemoteTerms};
 pub use close::{CloseChannel, CloseError, CloseStep, ClosedChannel, Closing};
 pub use failure::code;
+pub use fee_bump::Short;
 pub use getroute::{GetRoute, GetRouteError};
 pub use htlc::{Htlc, HtlcStage};
 pub use invoice::{CancelHeldError, SettleHeldError};
@@ -103,8 +108,9 @@ pub use route::{
 pub use seed_file::{PASSPHRASE_BYTES_MAX, Passphrase, SEED_FILE};
 pub use start::StartError;
 pub use store::is_channel_state;
+pub use stuck::{BumpError, Bumped};
 pub use terms::{NewTerms, TermsError};
-pub use wallet::{Coin, FundError, WalletError};
+pub use wallet::{Coin, FundError, StuckError, WalletError};
 pub use withdraw::{WithdrawError, Withdrawal, Withdrawn};
 
 /// What a node needs to know before it starts.
@@ -126,6 +132,8 @@ pub struct NodeConfig {
     pub passphrase: Option<Passphrase>,
     /// A SOCKS5 proxy, Tor's, through which all other nodes are dialled. None dials them directly.
     pub proxy: Option<SocketAddr>,
+    /// What the wallet keeps for each channel with anchors, to raise the fees of its transactions.
+    pub anchor_reserve: Amount,
 }
 
 /// Digits of the node id that make an alias.
@@ -190,6 +198,10 @@ pub(crate) struct Inner {
     pub(crate) scids: forward::Scids,
     /// What is written down of channels, for when they are closed.
     pub(crate) written: closed_channel::Written,
+    /// Held while coins for fees are taken or given back, so that none is given back that was just taken.
+    pub(crate) bumping: AsyncMutex<()>,
+    /// Transactions of channels whose fee waits for coins.
+    pub(crate) short: Mutex<fee_bump::Shortages>,
 }
 
 impl Inner {
@@ -322,6 +334,16 @@ impl Node {
         self.inner.wallet.coins(spent_too)
     }
 
+    /// What the wallet is to keep for the channels with anchors that there are.
+    pub fn anchor_reserve(&self) -> Amount {
+        reserve::needed(&self.inner, 0)
+    }
+
+    /// Transactions of channels whose fee cannot be raised until the wallet has more coins.
+    pub fn short_of_coins(&self) -> Vec<Short> {
+        fee_bump::shortages(&self.inner)
+    }
+
     /// Connects to a peer.
     pub async fn connect(
         &self,
@@ -349,6 +371,11 @@ impl Node {
     /// Pays on the chain; returns when the transaction is in the mempool.
     pub async fn withdraw(&self, withdrawal: Withdrawal) -> Result<Withdrawn, WithdrawError> {
         withdraw::withdraw(&self.inner, withdrawal).await
+    }
+
+    /// Raises the fee of a transaction of the wallet to a rate; returns when that is in the mempool.
+    pub async fn bump_fee(&self, txid: Txid, rate: FeeRate) -> Result<Bumped, BumpError> {
+        stuck::bump(&self.inner, txid, rate).await
     }
 
     /// Closes a channel; returns when the transaction that closes it is broadcast.

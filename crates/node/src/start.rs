@@ -35,7 +35,9 @@ use crate::payment::StartCheckError;
 use crate::recovery::RecoveryError;
 use crate::store::LdkStore;
 use crate::wallet::WalletError;
-use crate::{Inner, Node, NodeConfig, background, event, invoice_end, kept, peer, recovery};
+use crate::{
+    Inner, Node, NodeConfig, background, event, fee_bump, invoice_end, kept, peer, recovery,
+};
 
 /// How long the parts may take to end after the stop.
 const STOP_GRACE: Duration = Duration::from_secs(20);
@@ -153,8 +155,9 @@ fn user_config(network: Network) -> UserConfig {
     handshake.announce_for_forwarding = true;
     // CLN's own default depths.
     handshake.minimum_depth = if network == Network::Regtest { 1 } else { 3 };
-    // Without anchors until the wallet can pay for bumping them.
-    handshake.negotiate_anchors_zero_fee_htlc_tx = false;
+    // The wallet pays for what the chain asks for when a channel closes (`fee_bump.rs`), with every
+    // peer that has them.
+    handshake.negotiate_anchors_zero_fee_htlc_tx = true;
     // As CLN: where a close pays is chosen when it comes.
     handshake.commit_upfront_shutdown_pubkey = false;
     config
@@ -247,6 +250,8 @@ fn join(
         recovery: loaded.recovery,
         scids: crate::forward::Scids::default(),
         written: Written::default(),
+        bumping: AsyncMutex::default(),
+        short: Mutex::default(),
     };
     Ok(Arc::new(inner))
 }
@@ -281,6 +286,7 @@ async fn run(
     tasks.spawn(background::write_scorer(inner.clone(), stop()));
     tasks.spawn(background::announce(inner.clone(), stop()));
     tasks.spawn(background::watch_holds(inner.clone(), stop()));
+    tasks.spawn(fee_bump::keep_raising(inner.clone(), stop()));
     tasks.spawn(invoice_end::expire_invoices(inner.clone(), stop()));
     tasks.spawn(peer::meet(inner.clone(), listener, stop()));
     tasks.spawn(kept::keep(inner.clone(), stop()));

@@ -1,11 +1,17 @@
 //! The on-chain wallet: BDK, with its changes kept in the one ordered file.
 //!
-//! It follows the chain as a listener beside LDK's own, makes addresses, pays (`spend.rs`), and takes
-//! what closed channels pay back. Which blocks there are is `chain.rs`'s affair.
+//! It follows the chain as a listener beside LDK's own, makes addresses, pays (`spend.rs`), raises the
+//! fees of channels' transactions (`bump.rs`), and takes what closed channels pay back. Which blocks there
+//! are is `chain.rs`'s affair.
 
+mod bump;
 mod spend;
+mod stuck;
 
+pub(crate) use bump::ClaimCoins;
 pub(crate) use spend::Spend;
+pub(crate) use stuck::Raised;
+pub use stuck::StuckError;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +21,9 @@ use bdk_wallet::template::Bip84;
 use bdk_wallet::{ChangeSet, KeychainKind, LoadError, Wallet};
 use bitcoin::bip32::Xpriv;
 use bitcoin::block::Header;
-use bitcoin::{Address, Amount, Block, BlockHash, Network, OutPoint, ScriptBuf, Transaction, Txid};
+use bitcoin::{
+    Address, Amount, Block, BlockHash, FeeRate, Network, OutPoint, ScriptBuf, Transaction, Txid,
+};
 use lightning::chain::transaction::TransactionData;
 use lightning::chain::{BlockLocator, Listen};
 use lightning::sign::ChangeDestinationSource;
@@ -78,15 +86,32 @@ pub enum FundError {
         /// What is missing, fee included.
         short: Amount,
     },
+    /// Too little for a higher fee.
+    #[error("a fee that high needs {}sat, and there are {}sat", needed.to_sat(), available.to_sat())]
+    TooLittle {
+        /// What is needed, payments included.
+        needed: Amount,
+        /// What can be spent for it.
+        available: Amount,
+    },
     /// An output that would be too small to be relayed.
     #[error("Receive amount is below dust limit")]
     Dust,
     /// No unspent output of the wallet.
     #[error("Unknown UTXO {0}")]
     UnknownOutput(OutPoint),
+    /// An output that raises the fee of a channel's transaction.
+    #[error("UTXO {0} already reserved")]
+    Reserved(OutPoint),
+    /// What would be left is less than what channels with anchors need.
+    #[error("We would not have enough left for min-emergency-msat {}sat", .0.to_sat())]
+    Emergency(Amount),
     /// The wallet cannot build it for another reason.
     #[error("{0}")]
     Create(CreateTxError),
+    /// A rate that nobody can mean: more than 25,000 sat for a virtual byte.
+    #[error("feerate: {} sat for 1000 weight units is taken for a mistake", .0.to_sat_per_kwu())]
+    Absurd(FeeRate),
     /// The wallet could not sign all inputs.
     #[error("cannot sign the transaction: {0}")]
     Sign(String),
@@ -115,6 +140,8 @@ pub struct Coin {
     pub immature: bool,
     /// Spent by a transaction that the wallet knows.
     pub spent: bool,
+    /// Set aside to raise the fee of a channel's transaction.
+    pub reserved: bool,
 }
 
 /// The addresses of others and those of change.
@@ -123,6 +150,7 @@ const KINDS: [KeychainKind; 2] = [KeychainKind::External, KeychainKind::Internal
 struct Inner {
     wallet: Wallet,
     next_row: u64,
+    bumps: bump::Bumps,
 }
 
 /// The wallet, shared by the RPC side, LDK's sweeper and the chain.
@@ -182,8 +210,13 @@ impl ChainWallet {
                 wallet
             }
         };
+        let bumps = bump::read(&store)?;
         let this = ChainWallet {
-            inner: Mutex::new(Inner { wallet, next_row }),
+            inner: Mutex::new(Inner {
+                wallet,
+                next_row,
+                bumps,
+            }),
             store,
             network,
             master: seed.master(),
@@ -367,14 +400,7 @@ impl ChainWallet {
     /// Every unspent output; the spent ones too, if wanted.
     pub(crate) fn coins(&self, spent_too: bool) -> Vec<Coin> {
         let inner = self.lock();
-        let next = inner.wallet.latest_checkpoint().height().saturating_add(1);
-        let immature = |txid: Txid, height: Option<u32>| {
-            height.is_some_and(|height| height.saturating_add(COINBASE_MATURITY) > next)
-                && inner
-                    .wallet
-                    .get_tx(txid)
-                    .is_some_and(|found| found.tx_node.tx.is_coinbase())
-        };
+        let reserved = bump::set_aside(&inner.bumps);
         inner
             .wallet
             .list_output()
@@ -387,12 +413,21 @@ impl ChainWallet {
                     address: Address::from_script(&output.txout.script_pubkey, self.network).ok(),
                     script: output.txout.script_pubkey,
                     height,
-                    immature: immature(output.outpoint.txid, height),
+                    immature: is_immature(&inner.wallet, output.outpoint.txid, height),
                     spent: output.is_spent,
+                    reserved: !output.is_spent && reserved.contains(&output.outpoint),
                 }
             })
             .collect()
     }
+}
+
+/// Whether it is the output of a coinbase, in a block of this height, that cannot be spent yet.
+fn is_immature(wallet: &Wallet, txid: Txid, height: Option<u32>) -> bool {
+    let next = wallet.latest_checkpoint().height().saturating_add(1);
+    let young = height.is_some_and(|height| height.saturating_add(COINBASE_MATURITY) > next);
+    let found = young.then(|| wallet.get_tx(txid)).flatten();
+    found.is_some_and(|found| found.tx_node.tx.is_coinbase())
 }
 
 /// Unconfirmed outputs that somebody else's transaction pays us: it may be replaced, and what

@@ -11,8 +11,8 @@ use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, Txid};
 use sendpay_chain::client::{BroadcastError, CallError};
 use thiserror::Error;
 
-use crate::Inner;
 use crate::wallet::{FundError, Spend};
+use crate::{Inner, reserve};
 
 const PRIMARY: &str = "sendpay";
 const SECONDARY: &str = "withdrawals";
@@ -75,6 +75,7 @@ pub(crate) async fn withdraw(
     let spend = Spend {
         confirmations_min: Some(wanted.confirmations_min),
         outputs: wanted.outputs,
+        keep: reserve::needed(inner, 0),
         ..Spend::new(wanted.script, wanted.amount, wanted.feerate)
     };
     let signed = inner.wallet.pay(spend).await?;
@@ -92,7 +93,7 @@ pub(crate) async fn withdraw(
         }),
         Err(cause @ BroadcastError::Refused { .. }) => {
             // In this order: forgotten while it is kept, it would be sent at the next start.
-            drop(inner.store.kv_remove(PRIMARY, SECONDARY, &txid.to_string()));
+            drop_kept(inner, txid);
             inner.wallet.forget(txid);
             Err(WithdrawError::Refused(cause))
         }
@@ -103,7 +104,19 @@ pub(crate) async fn withdraw(
     }
 }
 
-async fn keep(inner: &Inner, transaction: &Transaction) -> Result<(), String> {
+/// Whether it is a withdrawal, or another transaction that only this wallet relies on.
+pub(crate) fn is_kept(inner: &Inner, txid: Txid) -> bool {
+    let kept = inner.store.kv_read(PRIMARY, SECONDARY, &txid.to_string());
+    matches!(kept, Ok(Some(_)))
+}
+
+/// It is not to be sent again.
+pub(crate) fn drop_kept(inner: &Inner, txid: Txid) {
+    drop(inner.store.kv_remove(PRIMARY, SECONDARY, &txid.to_string()));
+}
+
+/// Keeps a transaction until it is deep in the chain, so that it is sent again after a crash.
+pub(crate) async fn keep(inner: &Inner, transaction: &Transaction) -> Result<(), String> {
     let key = transaction.compute_txid().to_string();
     let body = serialize(transaction);
     let written = inner.store.kv_write(PRIMARY, SECONDARY, &key, body).await;

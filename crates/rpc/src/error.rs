@@ -110,6 +110,8 @@ codes! {
     FundingPeerNotConnected = 305, "FUNDING_PEER_NOT_CONNECTED";
     /// The peer is not known.
     FundingUnknownPeer = 306, "FUNDING_UNKNOWN_PEER";
+    /// The wallet would not have enough left for its channels with anchors.
+    FundCannotAffordWithEmergency = 313, "FUND_CANNOT_AFFORD_WITH_EMERGENCY";
     /// No address of the peer is known.
     ConnectNoKnownAddress = 400, "CONNECT_NO_KNOWN_ADDRESS";
     /// No address of the peer answered.

@@ -4,6 +4,7 @@
 //! What a method does is in the daemon, in a file of the same name. To add a method: its file
 //! here, a `mod` line and an entry in the list; then its file in the daemon.
 
+pub mod bumpfee;
 pub mod cancelpay;
 pub mod check;
 pub mod close;
@@ -174,6 +175,7 @@ pub struct Entry {
 /// Every method, `listsendpays` first, then by name.
 pub const METHODS: &[Entry] = &[
     Entry::of::<listsendpays::ListSendPays>(),
+    Entry::of::<bumpfee::BumpFee>(),
     Entry::of::<cancelpay::CancelPay>(),
     Entry::of::<check::Check>(),
     Entry::of::<close::Close>(),

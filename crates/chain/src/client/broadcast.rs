@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bitcoin::hashes::Hash;
-use bitcoin::{BlockHash, Transaction, Txid};
+use bitcoin::{BlockHash, OutPoint, Transaction, Txid};
 use lightning::chain::chaininterface::{BroadcasterInterface, TransactionType};
 use tokio::sync::{broadcast, mpsc};
 
@@ -28,6 +28,9 @@ const BLOCK_WAIT: Duration = Duration::from_secs(600);
 
 /// How long to pause when the chain cannot be asked.
 const UNREACHABLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// bitcoind's reason for a transaction that pays too little more than what it would replace.
+const TOO_LITTLE_TO_REPLACE: &str = "insufficient fee";
 
 /// Hands transactions to a task that sends them. Clones share the task, which ends with the last
 /// of them.
@@ -96,9 +99,10 @@ async fn send_all(client: ChainClient, mut incoming: mpsc::Receiver<Vec<Transact
         tokio::select! {
             package = incoming.recv() => {
                 let Some(package) = package else { return };
-                // LDK sends again on its own: what it sends now takes the place of the old.
+                // LDK sends again on its own, with other fees: what it sends now takes the place of
+                // what would spend the same.
                 let txids = txids(&package);
-                refused.retain(|earlier| earlier.txids != txids);
+                refused.retain(|earlier| !conflict(&earlier.package, &package));
                 if refused.is_empty() {
                     tried_at = client.best_block().await.map_or(BlockHash::all_zeros(), |best| best.hash);
                 }
@@ -151,6 +155,14 @@ async fn send(client: &ChainClient, mut attempt: Refused, refused: &mut Vec<Refu
         BroadcastError::Unavailable(cause) if cause.is_unasked() => Outcome::Unreachable,
         _ => Outcome::Answered,
     };
+    if let BroadcastError::Refused { message, .. } = &error
+        && message.starts_with(TOO_LITTLE_TO_REPLACE)
+    {
+        // What it would take the place of waits already, with as good a fee. LDK sends another when it
+        // has a better one.
+        tracing::debug!(txids = ?attempt.txids, %error, "not sent");
+        return outcome;
+    }
     attempt.tries = attempt.tries.saturating_add(1);
     if attempt.tries > TRIES_MAX {
         tracing::warn!(txids = ?attempt.txids, %error, "broadcast given up");
@@ -165,6 +177,16 @@ async fn send(client: &ChainClient, mut attempt: Refused, refused: &mut Vec<Refu
     }
     refused.push(attempt);
     outcome
+}
+
+/// Whether two packages spend an output in common. A transaction and the same again do.
+fn conflict(one: &[Transaction], other: &[Transaction]) -> bool {
+    let spent = |package: &[Transaction]| -> Vec<OutPoint> {
+        let inputs = package.iter().flat_map(|transaction| &transaction.input);
+        inputs.map(|input| input.previous_output).collect()
+    };
+    let (one, other) = (spent(one), spent(other));
+    one.iter().any(|outpoint| other.contains(outpoint))
 }
 
 fn txids(package: &[Transaction]) -> Vec<Txid> {

@@ -27,6 +27,10 @@ const MAXIMUM_MARGIN_SAT_PER_KW: u32 = 2_500;
 /// that we take from a peer is lower by it.
 const ROUNDING_SAT_PER_KW: u32 = 250;
 
+/// The part of the mempool's least rate by which we go above it: of the smallest transactions, some 110
+/// virtual bytes, rounding takes less than a hundredth.
+const FLOOR_MARGIN: u32 = 50;
+
 /// The highest rate that is believed of an Electrum server, 1000 satoshi for each virtual byte: the real
 /// network has asked for that in a few hours of its life. A server that says more would have us give
 /// what we have to miners.
@@ -212,6 +216,30 @@ impl Fees {
             .map_or(self.on_chain_payment_sat_per_kw(), |known| known.sat_per_kw)
     }
 
+    fn learn(&self, kind: usize, rate: &Rate, estimate: Option<u32>, mempool_floor: u32) {
+        let (Some(cached), Some(estimated)) = (self.cached.get(kind), self.estimated.get(kind))
+        else {
+            return;
+        };
+        let floor = if kind == place(ConfirmationTarget::MinAllowedAnchorChannelRemoteFee) {
+            // A child pays for what is below it, so that a peer may be.
+            FEERATE_FLOOR_SATS_PER_KW
+        } else {
+            above(mempool_floor)
+        };
+        if let Some(estimate) = estimate {
+            estimated.store(estimate.max(mempool_floor), Ordering::Relaxed);
+            cached.store(adjust(kind, estimate.max(floor)), Ordering::Relaxed);
+            return;
+        }
+        let last = match estimated.load(Ordering::Relaxed) {
+            0 => rate.fallback,
+            last => adjust(kind, last),
+        };
+        let least = adjust(kind, floor);
+        cached.store(if last < floor { least } else { last }, Ordering::Relaxed);
+    }
+
     fn read(&self, kind: usize) -> u32 {
         self.cached
             .get(kind)
@@ -228,7 +256,8 @@ impl FeeEstimator for Fees {
 }
 
 impl ChainClient {
-    /// Asks the chain for the rates. Where it has no estimate the last one stays.
+    /// Asks the chain for the rates. Where it has no estimate the last one stays, but for what the
+    /// mempool asks for at least.
     ///
     /// # Errors
     ///
@@ -249,14 +278,7 @@ impl ChainClient {
                     estimate
                 }
             };
-            let Some(estimate) = estimate else { continue };
-            let estimate = estimate.max(mempool_floor);
-            if let (Some(cached), Some(estimated)) =
-                (fees.cached.get(kind), fees.estimated.get(kind))
-            {
-                cached.store(adjust(kind, estimate), Ordering::Relaxed);
-                estimated.store(estimate, Ordering::Relaxed);
-            }
+            fees.learn(kind, rate, estimate, mempool_floor);
         }
         Ok(())
     }
@@ -299,6 +321,15 @@ impl ChainClient {
     }
 }
 
+/// A rate with which a transaction gets into the mempool, wherever its fee and its size are rounded.
+fn above(mempool_floor: u32) -> u32 {
+    if mempool_floor <= FEERATE_FLOOR_SATS_PER_KW {
+        // LDK's floor has that in it.
+        return mempool_floor;
+    }
+    mempool_floor.saturating_add(mempool_floor / FLOOR_MARGIN)
+}
+
 /// What is believed of a rate that an Electrum server says.
 fn believed(sat_per_kw: u32) -> u32 {
     if sat_per_kw > ELECTRUM_SAT_PER_KW_MAX {
@@ -325,4 +356,29 @@ fn adjust(kind: usize, estimate: u32) -> u32 {
 fn sat_per_kw(rate: &Value) -> Option<u32> {
     let per_kvb = Amount::from_btc(rate.as_f64()?).ok()?;
     u32::try_from(per_kvb.to_sat().div_ceil(4)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::indexing_slicing)]
+    use super::*;
+
+    #[test]
+    fn without_an_estimate_no_rate_is_below_what_the_mempool_takes() {
+        let fees = Fees::default();
+        let urgent = place(ConfirmationTarget::UrgentOnChainSweep);
+        let least = place(ConfirmationTarget::MinAllowedAnchorChannelRemoteFee);
+        let learn = |estimate, floor| {
+            for kind in [urgent, least] {
+                fees.learn(kind, &RATES[kind], estimate, floor);
+            }
+            (fees.read(urgent), fees.read(least))
+        };
+        assert_eq!(learn(None, 253), (5_000, 500), "as it is written");
+        // What a peer may set for a commitment with anchors is not bound to the mempool.
+        assert_eq!(learn(None, 10_000), (10_200, 500));
+        assert_eq!(learn(None, 253), (5_000, 500), "and down again");
+        assert_eq!(learn(Some(6_000), 10_000), (10_200, 6_000));
+        assert_eq!(learn(None, 253).0, 10_000, "the last estimate");
+    }
 }

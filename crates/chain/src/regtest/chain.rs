@@ -4,6 +4,7 @@
 //! outputs, undo data, mempool) or not at all. The rules themselves are in `validate.rs` and
 //! `transaction.rs`; making blocks is left to `mine.rs`.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -11,6 +12,7 @@ use bitcoin::constants::genesis_block;
 use bitcoin::{Amount, Block, BlockHash, Network, OutPoint, ScriptBuf, Transaction, TxOut};
 
 use super::coins::Coin;
+use super::mempool::RELAY_FEE_SAT_PER_KVB;
 use super::reject::{AcceptError, MISSING_INPUTS, Reject};
 use super::script::check_scripts;
 use super::store::{Failure, Store, StoreError, Stored};
@@ -47,6 +49,8 @@ pub(crate) enum Submitted {
 /// The chain and its mempool. One at a time may use it; see [`super::Regtest`].
 pub(crate) struct Chain {
     pub(super) store: Store,
+    /// Least fee rate that the mempool takes, satoshi for 1000 virtual bytes.
+    pub(super) mempool_floor: Cell<u64>,
 }
 
 /// What a change of the best chain means for the mempool.
@@ -61,6 +65,7 @@ impl Chain {
     pub(crate) fn open(file: &Path) -> Result<Self, StoreError> {
         let chain = Chain {
             store: Store::open(file)?,
+            mempool_floor: Cell::new(RELAY_FEE_SAT_PER_KVB),
         };
         let genesis = genesis_block(Network::Regtest);
         match chain.store.active(0)? {

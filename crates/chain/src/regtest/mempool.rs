@@ -3,7 +3,8 @@
 //! As `bitcoind -regtest -acceptnonstdtxn=1` does it, but dust is refused all the same: script
 //! templates are not checked, fees, sizes, chains of unconfirmed transactions and replacement are
 //! (any transaction may be replaced by one that pays more, as Bitcoin Core does since version 28).
-//! A full mempool refuses; it does not evict. The rows are in `pool.rs`.
+//! A full mempool refuses; it does not evict. What the least fee rate is of a mempool that is nearly full
+//! can be set, until the end of the process. The rows are in `pool.rs`.
 
 use std::collections::HashSet;
 
@@ -119,7 +120,8 @@ impl Chain {
         }
         let fee: Amount = accepted.iter().map(|one| one.fee).sum();
         let vsize: u64 = accepted.iter().map(|one| one.vsize).sum();
-        check_relay_fee(fee, vsize).map_err(|reject| (None, reject.into()))?;
+        self.check_fee(fee, vsize)
+            .map_err(|reject| (None, reject.into()))?;
         step.keep().map_err(|error| (None, error.into()))?;
         Ok(accepted)
     }
@@ -174,10 +176,29 @@ impl Chain {
             if used > room {
                 let rate = entry.fee.to_sat().saturating_mul(1_000) / entry.vsize.max(1);
                 // One more than the first that finds no room.
-                return Ok(rate.saturating_add(1).max(RELAY_FEE_SAT_PER_KVB));
+                return Ok(rate.saturating_add(1).max(self.mempool_floor.get()));
             }
         }
-        Ok(RELAY_FEE_SAT_PER_KVB)
+        Ok(self.mempool_floor.get())
+    }
+
+    /// Takes only what pays this much from now on, satoshi for 1000 virtual bytes; never less than for
+    /// relay. What is in stays.
+    pub(crate) fn set_mempool_floor(&self, sat_per_kvb: u64) {
+        self.mempool_floor
+            .set(sat_per_kvb.max(RELAY_FEE_SAT_PER_KVB));
+    }
+
+    fn check_fee(&self, fee: Amount, vsize: u64) -> Result<(), Reject> {
+        check_relay_fee(fee, vsize)?;
+        let least = fee_at(self.mempool_floor.get(), vsize);
+        if fee.to_sat() < least {
+            return Err(Reject::with(
+                "mempool min fee not met",
+                format!("{} < {least}", fee.to_sat()),
+            ));
+        }
+        Ok(())
     }
 
     /// Checks a transaction and adds it. The caller drops its step if this fails.
@@ -211,7 +232,7 @@ impl Chain {
         let fee = check_spent(transaction, &spent, place.height)?;
         let vsize = check_size(transaction, &spent)?;
         if entrance == Entrance::Relay {
-            check_relay_fee(fee, vsize)?;
+            self.check_fee(fee, vsize)?;
         }
         let replaced = self.replace(transaction, &txid, fee, vsize, entrance)?;
         check_scripts(transaction, &outputs(&spent))?;
@@ -436,7 +457,11 @@ fn check_size(transaction: &Transaction, spent: &[Coin]) -> Result<u64, Reject> 
 
 /// Least fee for a size, satoshi.
 fn relay_fee(vsize: u64) -> u64 {
-    vsize.saturating_mul(RELAY_FEE_SAT_PER_KVB).div_ceil(1_000)
+    fee_at(RELAY_FEE_SAT_PER_KVB, vsize)
+}
+
+fn fee_at(sat_per_kvb: u64, vsize: u64) -> u64 {
+    vsize.saturating_mul(sat_per_kvb).div_ceil(1_000)
 }
 
 fn check_relay_fee(fee: Amount, vsize: u64) -> Result<(), Reject> {

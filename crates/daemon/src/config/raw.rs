@@ -8,12 +8,19 @@ use sendpay_chain::client::{ElectrumAddress, ElectrumAddressError};
 use sendpay_node::AnnouncedAddressError;
 use sendpay_rpc::value::Amounts;
 
+use bitcoin::Amount;
+
 use super::autoclean::RawAutoclean;
 use super::keys::settings;
 use super::{
     ALIAS_BYTES_MAX, CHANNELS_FILE, ChainAuth, ChainConfig, Config, ConfigError, LogLevel, Network,
     PassphraseFrom, socket_address,
 };
+
+/// What CLN keeps for all channels with anchors together; here it is for each.
+const MIN_EMERGENCY: Amount = Amount::from_sat(25_000);
+
+const MSAT_A_SATOSHI: u64 = 1_000;
 
 /// Electrum servers that may be configured: with more, nobody would read why each of them failed.
 const ELECTRUM_SERVERS_MAX: usize = 32;
@@ -39,6 +46,10 @@ settings! {
         proxy: String = unset(r#""127.0.0.1:9050""#),
         /// How amounts of payments are written: msat-strings ("1000msat") or integer.
         amounts: Amounts = default(r#""msat-strings""#),
+        /// How much the wallet keeps for each channel with anchors, in millisatoshi, to raise the fees of
+        /// its transactions with: what is withdrawn and put into channels leaves it there, and others
+        /// open no channel with anchors to this node without it. 0 keeps nothing, and lets them.
+        min_emergency_msat: u64 = default("25000000"),
         /// Where blocks come from and transactions go: bitcoind's RPC, that of the embedded chain, or
         /// Electrum servers. Without any of these keys it is the embedded chain in DIR/chain, if there is one, else
         /// bitcoind on this machine with its cookie in ~/.bitcoin.
@@ -144,6 +155,7 @@ impl Raw {
                 None => None,
             },
             amounts: self.amounts.unwrap_or_default(),
+            min_emergency: check_emergency(self.min_emergency_msat)?,
             chain: self.chain.unwrap_or_default().check()?,
             autoclean: self.autoclean.unwrap_or_default().check(dir)?,
             log_level: log.level.unwrap_or_default(),
@@ -165,6 +177,21 @@ impl RawSeed {
             }),
         }
     }
+}
+
+/// Whole satoshi, and no more than there are.
+fn check_emergency(msat: Option<u64>) -> Result<Amount, ConfigError> {
+    let Some(msat) = msat else {
+        return Ok(MIN_EMERGENCY);
+    };
+    let amount = Amount::from_sat(msat / MSAT_A_SATOSHI);
+    if !msat.is_multiple_of(MSAT_A_SATOSHI) || amount > Amount::MAX_MONEY {
+        return Err(ConfigError::Value {
+            key: "min_emergency_msat",
+            problem: format!("{msat} is no amount of whole satoshi, such as 25000000"),
+        });
+    }
+    Ok(amount)
 }
 
 impl RawChain {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use bitcoin::Amount;
 use sendpay_rpc::method::listconfigs::ConfigValue;
-use sendpay_rpc::value::Amounts;
+use sendpay_rpc::value::{Amounts, Msat};
 
 use super::{ChainAuth, Config, PassphraseFrom};
 
@@ -48,6 +49,18 @@ impl Options<'_> {
             ..ConfigValue::default()
         };
         self.shown.insert(key.to_owned(), value);
+    }
+
+    /// An amount, under our name and CLN's.
+    fn msat(&mut self, key: &str, cln: &str, amount: Amount) {
+        let value = ConfigValue {
+            value_msat: Some(Msat(amount.to_sat().saturating_mul(1_000))),
+            source: Some(self.source(key)),
+            ..ConfigValue::default()
+        };
+        for name in [key, cln] {
+            self.shown.insert(name.to_owned(), value.clone());
+        }
     }
 
     /// An option of ours with several values.
@@ -99,6 +112,11 @@ pub fn shown(config: &Config, alias: &str, color: &str) -> Shown {
         Amounts::Integer => "integer",
     };
     options.text("amounts", None, amounts);
+    options.msat(
+        "min_emergency_msat",
+        "min-emergency-msat",
+        config.min_emergency,
+    );
     options.text("log.level", Some("log-level"), config.log_level.as_str());
     if let Some(file) = &config.log_file {
         options.texts("log.file", "log-file", &[file.display().to_string()]);

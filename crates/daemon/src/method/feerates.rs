@@ -13,11 +13,11 @@ use crate::daemon::Daemon;
 /// Virtual bytes are four weight units.
 const WEIGHT_A_BYTE: u32 = 4;
 
-/// Weights of typical transactions without anchors, as CLN has them (`chaintopology.c`) and BOLT 3 for
-/// those of HTLCs.
+/// Weights of typical transactions, as CLN has them (`chaintopology.c`) and BOLT 3 for those of HTLCs.
 const OPENING_WEIGHT: u64 = 702;
 const MUTUAL_CLOSE_WEIGHT: u64 = 673;
 const UNILATERAL_CLOSE_WEIGHT: u64 = 598;
+const UNILATERAL_ANCHOR_CLOSE_WEIGHT: u64 = 1_112;
 const HTLC_TIMEOUT_WEIGHT: u64 = 663;
 const HTLC_SUCCESS_WEIGHT: u64 = 703;
 
@@ -59,7 +59,6 @@ pub(super) async fn run(
     };
     let cost = |sat_per_kw: u32, weight: u64| u64::from(sat_per_kw) * weight / 1_000;
     let commitment = fees.commitment_sat_per_kw();
-    let unilateral_close = cost(commitment, UNILATERAL_CLOSE_WEIGHT);
     Ok(FeeRatesResult {
         warning_missing_feerates: warning,
         perkb,
@@ -67,8 +66,11 @@ pub(super) async fn run(
         onchain_fee_estimates: OnchainFeeEstimates {
             opening_channel_satoshis: cost(fees.on_chain_payment_sat_per_kw(), OPENING_WEIGHT),
             mutual_close_satoshis: cost(fees.mutual_close_sat_per_kw(), MUTUAL_CLOSE_WEIGHT),
-            unilateral_close_satoshis: unilateral_close,
-            unilateral_close_nonanchor_satoshis: unilateral_close,
+            unilateral_close_satoshis: cost(
+                fees.anchor_commitment_sat_per_kw(),
+                UNILATERAL_ANCHOR_CLOSE_WEIGHT,
+            ),
+            unilateral_close_nonanchor_satoshis: cost(commitment, UNILATERAL_CLOSE_WEIGHT),
             // These spend outputs of a commitment transaction, at its own rate (BOLT 3).
             htlc_timeout_satoshis: cost(commitment, HTLC_TIMEOUT_WEIGHT),
             htlc_success_satoshis: cost(commitment, HTLC_SUCCESS_WEIGHT),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use sendpay_backup::RECOVERED;
 use sendpay_ledger::Warning;
-use sendpay_node::{AnnouncedAddress, DeepReorganisation, RecoveryView};
+use sendpay_node::{AnnouncedAddress, DeepReorganisation, RecoveryView, Short};
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::getinfo::{Address, GetInfo, GetInfoResult};
-use sendpay_rpc::value::Msat;
+use sendpay_rpc::value::{Hash32, Msat};
 
 use crate::convert::node_id;
 use crate::daemon::Daemon;
@@ -48,6 +48,7 @@ pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResul
         warning_recovery: node.recovery().and_then(recovery),
         warning_unknown_payments: unknown_payments(unknown),
         warning_backup: daemon.backup_warning(),
+        warning_fee_bump: short_of_coins(&node.short_of_coins()),
         warning_late_preimage: late_preimages(&warnings),
     })
 }
@@ -103,6 +104,17 @@ fn recovery(view: RecoveryView) -> Option<String> {
     })
 }
 
+/// For which channels coins are lacking, and about how much.
+fn short_of_coins(short: &[Short]) -> Option<String> {
+    let lacking: Vec<String> = short.iter().map(lacking).collect();
+    (!lacking.is_empty()).then(|| {
+        format!(
+            "fees cannot be raised, send coins to an address of newaddr: {}",
+            lacking.join(", ")
+        )
+    })
+}
+
 fn unknown_payments(count: usize) -> Option<String> {
     (count > 0).then(|| {
         format!(
@@ -110,6 +122,21 @@ fn unknown_payments(count: usize) -> Option<String> {
              they end. Once you do, tell by settleimported"
         )
     })
+}
+
+fn lacking(short: &Short) -> String {
+    let what = if short.of_htlcs {
+        "HTLCs"
+    } else {
+        "commitment transaction"
+    };
+    format!(
+        "{what} of channel {}: about {} sat for {}perkw, {} sat are there in blocks",
+        Hash32::from_bytes(short.channel_id),
+        short.needed.to_sat(),
+        short.sat_per_kw,
+        short.confirmed.to_sat()
+    )
 }
 
 /// What breaks promise L4 is never silent.

@@ -33,6 +33,7 @@ pub(super) async fn run(
     Ok(ListFundsResult {
         outputs: node.coins(params.spent).iter().map(output).collect(),
         channels: channels.collect(),
+        emergency_msat: Msat(node.anchor_reserve().to_sat().saturating_mul(1_000)),
     })
 }
 
@@ -51,6 +52,6 @@ fn output(coin: &Coin) -> Output {
         }
         .to_owned(),
         blockheight: coin.height,
-        reserved: false,
+        reserved: coin.reserved,
     }
 }

@@ -6,12 +6,16 @@ use bitcoin::hashes::Hash;
 use sendpay_node::{Channel, ChannelStage, HtlcStage};
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::listpeerchannels::{
-    Alias, ForwardTerms, Htlc, ListPeerChannels, ListPeerChannelsResult, PeerChannel, Updates,
+    Alias, ChannelFeerate, ForwardTerms, Htlc, ListPeerChannels, ListPeerChannelsResult,
+    PeerChannel, Updates,
 };
 use sendpay_rpc::value::{Hash32, Msat, NodeId, Scid};
 
 use super::fundchannel::channel_type;
 use crate::daemon::Daemon;
+
+/// Virtual bytes are four weight units.
+const WEIGHT_A_BYTE: u32 = 4;
 
 pub(super) async fn run(
     daemon: &Arc<Daemon>,
@@ -100,6 +104,10 @@ fn show(channel: &Channel, direction: u8) -> PeerChannel {
         state: state(channel).to_owned(),
         reestablished: channel.usable,
         channel_type: Some(channel_type(&channel.type_bits)),
+        feerate: channel.feerate_per_kw.map(|perkw| ChannelFeerate {
+            perkw,
+            perkb: perkw.saturating_mul(WEIGHT_A_BYTE),
+        }),
         updates: open.then_some(Updates {
             local: Some(terms),
             remote,

@@ -3,7 +3,7 @@
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::hashes::Hash;
 use bitcoin::{Address, FeeRate, OutPoint, ScriptBuf, Txid};
-use sendpay_rpc::value::{Feerate, FeerateName, Outpoint, PlainText};
+use sendpay_rpc::value::{Feerate, FeerateName, Hash32, Outpoint, PlainText};
 use sendpay_rpc::{Code, RpcError};
 
 use crate::daemon::Daemon;
@@ -32,12 +32,17 @@ pub(super) fn address(
     Ok(address.script_pubkey())
 }
 
-/// An output; txids are shown in the reverse of their bytes.
-pub(super) fn outpoint(outpoint: &Outpoint) -> OutPoint {
-    let mut bytes = outpoint.txid.to_bytes();
+/// The id of a transaction; they are shown in the reverse of their bytes.
+pub(super) fn txid(shown: Hash32) -> Txid {
+    let mut bytes = shown.to_bytes();
     bytes.reverse();
+    Txid::from_byte_array(bytes)
+}
+
+/// An output.
+pub(super) fn outpoint(outpoint: &Outpoint) -> OutPoint {
     OutPoint {
-        txid: Txid::from_byte_array(bytes),
+        txid: txid(outpoint.txid),
         vout: outpoint.output,
     }
 }

@@ -30,7 +30,8 @@ const AMOUNT_MSAT: u64 = 50_000;
 
 /// Methods of ours that the crate has no request type for: ours alone, or not modelled there. And
 /// `stop`, which has a test of its own.
-const UNTYPED: [&str; 11] = [
+const UNTYPED: [&str; 12] = [
+    "bumpfee",
     "cancelpay",
     "check",
     "countsendpays",

@@ -21,7 +21,11 @@ const NOBODY: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b
 /// Errors that need more than two nodes at rest, and the file that has each; two are tests of their
 /// own below.
 const ELSEWHERE: &[(&str, i32, &str)] = &[
+    ("bumpfee", -1, "stuck"),
+    ("bumpfee", 301, "stuck"),
     ("connect", 402, "errors"),
+    ("fundchannel", 313, "anchors"),
+    ("withdraw", 313, "anchors"),
     ("followsendpays", -1, "errors"),
     ("close", -5, "closes"),
     ("close", -1, "peers"),

@@ -22,6 +22,8 @@ mod chain;
 mod electrs_process;
 #[path = "harness/network.rs"]
 mod network;
+#[path = "harness/pressure.rs"]
+mod pressure;
 #[path = "../../../../tests/bitcoind/process.rs"]
 mod process;
 
@@ -35,6 +37,8 @@ pub(crate) use chain::{with_both_backends, with_every_backend};
 // A bench uses fewer of them than the tests.
 #[allow(unused_imports)]
 pub use network::{Chained, Diamond, FORWARD_FEE_MSAT, Line, Pair, direct, direction, hop};
+#[allow(unused_imports)]
+pub use pressure::{Pressure, SMALL_MEMPOOL};
 
 /// Longest that anything may take before the test is given up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -284,10 +288,19 @@ impl Node {
 
     /// Gives the wallet one mature coinbase.
     pub fn fund(&self, chain: &Chain) {
-        let address = self.call("newaddr", json!({"addresstype": "bech32"}));
-        chain.mine_to(1, address["bech32"].as_str().unwrap());
+        Node::fund_each(&[self], chain);
+    }
+
+    /// Gives each wallet one.
+    pub fn fund_each(nodes: &[&Node], chain: &Chain) {
+        for node in nodes {
+            let address = node.call("newaddr", json!({"addresstype": "bech32"}));
+            chain.mine_to(1, address["bech32"].as_str().unwrap());
+        }
         chain.mine(100);
-        self.wait_for_height(chain.height());
+        for node in nodes {
+            node.wait_for_height(chain.height());
+        }
     }
 
     pub fn connect(&self, to: &Node) {

@@ -8,6 +8,7 @@
 // The harness is shared with the benches; neither uses all of it.
 #![allow(missing_docs, unreachable_pub, dead_code)]
 
+mod anchors;
 mod autoclean;
 mod bad_input;
 mod bitcoind;
@@ -46,5 +47,6 @@ mod reorganisation;
 mod seed;
 mod settled_on_chain;
 mod splits;
+mod stuck;
 mod unusable_stores;
 mod xpays;

@@ -197,7 +197,7 @@ fn fee_rates_come_from_the_chain_in_both_units() {
         per_kw["onchain_fee_estimates"],
         json!({
             "opening_channel_satoshis": 177, "mutual_close_satoshis": 170,
-            "unilateral_close_satoshis": 151, "unilateral_close_nonanchor_satoshis": 151,
+            "unilateral_close_satoshis": 281, "unilateral_close_nonanchor_satoshis": 151,
             "htlc_timeout_satoshis": 167, "htlc_success_satoshis": 177,
         })
     );

@@ -3,10 +3,12 @@
 
 use bdk_wallet::chain::ChainPosition;
 use bdk_wallet::error::CreateTxError;
-use bdk_wallet::{AddUtxoError, SignOptions, Wallet};
+use bdk_wallet::{AddUtxoError, KeychainKind, SignOptions, Wallet};
+use bitcoin::psbt::ExtractTxError;
 use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, Txid};
 
-use super::{ChainWallet, FundError, settle, strangers};
+use super::bump::set_aside;
+use super::{ChainWallet, FundError, Inner, is_immature, settle, strangers};
 use crate::clock::unix_seconds;
 
 /// Blocks after which nobody expects a transaction to be taken back; LDK's own depth.
@@ -25,6 +27,8 @@ pub(crate) struct Spend {
     pub(crate) confirmations_min: Option<u32>,
     /// All of these coins and no others, whatever their confirmations.
     pub(crate) outputs: Option<Vec<OutPoint>>,
+    /// What the wallet must have left, in coins that channels' fees can be raised with.
+    pub(crate) keep: Amount,
 }
 
 impl Spend {
@@ -35,6 +39,7 @@ impl Spend {
             feerate,
             confirmations_min: None,
             outputs: None,
+            keep: Amount::ZERO,
         }
     }
 }
@@ -52,20 +57,8 @@ impl ChainWallet {
     pub(crate) async fn pay(&self, spend: Spend) -> Result<Signed, FundError> {
         let (signed, ticket) = {
             let mut inner = self.lock();
-            let unsigned = unsigned(&mut inner.wallet, &spend)?;
-            let mut psbt = unsigned.clone();
-            psbt.sign(&self.master, inner.wallet.secp_ctx())
-                .map_err(|(_, causes)| FundError::Sign(format!("{causes:?}")))?;
-            let finished = inner
-                .wallet
-                .finalize_psbt(&mut psbt, SignOptions::default())
-                .map_err(|cause| FundError::Sign(cause.to_string()))?;
-            if !finished {
-                return Err(FundError::Sign("not all inputs are ours".into()));
-            }
-            let transaction = psbt
-                .extract_tx()
-                .map_err(|cause| FundError::Sign(cause.to_string()))?;
+            let unsigned = unsigned(&mut inner, &spend)?;
+            let transaction = sign(self, &inner, unsigned.clone())?;
             inner
                 .wallet
                 .apply_unconfirmed_txs([(transaction.clone(), unix_seconds())]);
@@ -86,11 +79,14 @@ impl ChainWallet {
             amount: None,
             ..spend.clone()
         };
-        let psbt = unsigned(&mut inner.wallet, &all)?;
-        let total = psbt.unsigned_tx.output.iter();
-        Ok(Amount::from_sat(
-            total.map(|output| output.value.to_sat()).sum(),
-        ))
+        let psbt = unsigned(&mut inner, &all)?;
+        Ok(paid_to(&psbt.unsigned_tx, &all.script))
+    }
+
+    /// What channels' fees can be raised with: coins in a block and change of our own, those that are in
+    /// use for that among them.
+    pub(crate) fn for_fees(&self) -> Amount {
+        worth(&for_fees(&self.lock().wallet))
     }
 
     /// Whether a transaction is in a block that nobody expects to be taken back.
@@ -107,11 +103,71 @@ impl ChainWallet {
     }
 }
 
-fn unsigned(wallet: &mut Wallet, spend: &Spend) -> Result<Psbt, FundError> {
-    let strangers = strangers(wallet);
-    let coins = usable(wallet, spend, &strangers);
+/// The transaction with all its signatures.
+pub(super) fn sign(
+    wallet: &ChainWallet,
+    inner: &Inner,
+    mut psbt: Psbt,
+) -> Result<Transaction, FundError> {
+    psbt.sign(&wallet.master, inner.wallet.secp_ctx())
+        .map_err(|(_, causes)| FundError::Sign(format!("{causes:?}")))?;
+    let finished = inner
+        .wallet
+        .finalize_psbt(&mut psbt, SignOptions::default())
+        .map_err(|cause| FundError::Sign(cause.to_string()))?;
+    if !finished {
+        return Err(FundError::Sign("not all inputs are ours".into()));
+    }
+    psbt.extract_tx().map_err(|cause| match cause {
+        ExtractTxError::AbsurdFeeRate { fee_rate, .. } => FundError::Absurd(fee_rate),
+        cause => FundError::Sign(cause.to_string()),
+    })
+}
+
+/// A transaction that leaves what must be left: of everything that is spent, as change.
+fn unsigned(inner: &mut Inner, spend: &Spend) -> Result<Psbt, FundError> {
+    let psbt = build(inner, spend, Amount::ZERO)?;
+    let left = left_after(&inner.wallet, &psbt.unsigned_tx);
+    let Some(missing) = spend
+        .keep
+        .checked_sub(left)
+        .filter(|missing| *missing > Amount::ZERO)
+    else {
+        return Ok(psbt);
+    };
+    let refused = || FundError::Emergency(spend.keep);
+    if spend.amount.is_some() {
+        return Err(refused());
+    }
+    let psbt = build(inner, spend, missing).map_err(|_| refused())?;
+    let is_paid = paid_to(&psbt.unsigned_tx, &spend.script) > Amount::ZERO;
+    // Paid to ourselves, what is left over for the fee is missing again.
+    let is_kept = left_after(&inner.wallet, &psbt.unsigned_tx) >= spend.keep;
+    (is_paid && is_kept).then_some(psbt).ok_or_else(refused)
+}
+
+/// A transaction that has at least `change` coming back.
+fn build(inner: &mut Inner, spend: &Spend, change: Amount) -> Result<Psbt, FundError> {
+    let reserved = set_aside(&inner.bumps);
+    let named = spend.outputs.iter().flatten();
+    if let Some(coin) = named.into_iter().find(|coin| reserved.contains(coin)) {
+        return Err(FundError::Reserved(*coin));
+    }
+    let wallet = &mut inner.wallet;
+    let mut excluded: Vec<OutPoint> = reserved.into_iter().collect();
+    if spend.confirmations_min.is_none() {
+        excluded.extend(strangers(wallet));
+    }
+    let coins = usable(wallet, spend, &excluded);
+    let change = (change > Amount::ZERO).then(|| {
+        let script = wallet
+            .next_unused_address(KeychainKind::Internal)
+            .script_pubkey();
+        let dust = script.minimal_non_dust();
+        (script, change.max(dust))
+    });
     let mut builder = wallet.build_tx();
-    builder.fee_rate(spend.feerate);
+    builder.fee_rate(spend.feerate).unspendable(excluded);
     match (&spend.outputs, spend.confirmations_min) {
         (Some(outputs), _) => {
             let added = builder.add_utxos(outputs);
@@ -121,9 +177,10 @@ fn unsigned(wallet: &mut Wallet, spend: &Spend) -> Result<Psbt, FundError> {
         (None, Some(confirmations)) => {
             builder.exclude_below_confirmations(confirmations);
         }
-        (None, None) => {
-            builder.unspendable(strangers);
-        }
+        (None, None) => {}
+    }
+    if let Some((script, change)) = change {
+        builder.add_recipient(script, change);
     }
     match spend.amount {
         Some(amount) => {
@@ -151,7 +208,7 @@ fn unsigned(wallet: &mut Wallet, spend: &Spend) -> Result<Psbt, FundError> {
 }
 
 /// How many coins there are to choose from.
-fn usable(wallet: &Wallet, spend: &Spend, strangers: &[OutPoint]) -> usize {
+fn usable(wallet: &Wallet, spend: &Spend, excluded: &[OutPoint]) -> usize {
     if let Some(outputs) = &spend.outputs {
         return outputs.len();
     }
@@ -159,10 +216,44 @@ fn usable(wallet: &Wallet, spend: &Spend, strangers: &[OutPoint]) -> usize {
     let coins = wallet.list_unspent().filter(|coin| {
         let height = coin.chain_position.confirmation_height_upper_bound();
         let confirmations = height.map_or(0, |height| next.saturating_sub(height));
-        match spend.confirmations_min {
-            Some(least) => confirmations >= least,
-            None => !strangers.contains(&coin.outpoint),
-        }
+        let least = spend.confirmations_min.unwrap_or(0);
+        !excluded.contains(&coin.outpoint) && confirmations >= least
     });
     coins.count()
+}
+
+fn paid_to(transaction: &Transaction, script: &ScriptBuf) -> Amount {
+    let outputs = transaction.output.iter();
+    let paid = outputs.filter(|output| output.script_pubkey == *script);
+    paid.map(|output| output.value).sum()
+}
+
+/// Coins that channels' fees can be raised with, now or when our own change is in a block.
+fn for_fees(wallet: &Wallet) -> Vec<(OutPoint, Amount)> {
+    let strangers = strangers(wallet);
+    let coins = wallet.list_unspent().filter(|coin| {
+        let height = coin.chain_position.confirmation_height_upper_bound();
+        !strangers.contains(&coin.outpoint) && !is_immature(wallet, coin.outpoint.txid, height)
+    });
+    coins
+        .map(|coin| (coin.outpoint, coin.txout.value))
+        .collect()
+}
+
+fn worth(coins: &[(OutPoint, Amount)]) -> Amount {
+    coins.iter().map(|(_, amount)| *amount).sum()
+}
+
+/// What the wallet has for fees when this transaction is sent.
+fn left_after(wallet: &Wallet, transaction: &Transaction) -> Amount {
+    let spent: Vec<OutPoint> = transaction
+        .input
+        .iter()
+        .map(|input| input.previous_output)
+        .collect();
+    let mut left = for_fees(wallet);
+    left.retain(|(outpoint, _)| !spent.contains(outpoint));
+    let outputs = transaction.output.iter();
+    let back = outputs.filter(|output| wallet.is_mine(output.script_pubkey.clone()));
+    worth(&left) + back.map(|output| output.value).sum::<Amount>()
 }

@@ -57,9 +57,9 @@ pub struct OnchainFeeEstimates {
     pub opening_channel_satoshis: u64,
     /// A mutual close.
     pub mutual_close_satoshis: u64,
-    /// A unilateral close without HTLCs.
+    /// A unilateral close without HTLCs, of a channel with anchors; what raises its fee is not in it.
     pub unilateral_close_satoshis: u64,
-    /// The same of a channel without anchors, as all are here.
+    /// The same of a channel without anchors.
     pub unilateral_close_nonanchor_satoshis: u64,
     /// Taking back an HTLC that timed out.
     pub htlc_timeout_satoshis: u64,

@@ -22,7 +22,9 @@ params! {
     pub struct FundChannel {
         /// The node at the other end. It must be connected.
         required id: NodeId,
-        /// How much to put into the channel, in satoshi, or `all`.
+        /// How much to put into the channel, in satoshi, or `all`. What is kept for channels with anchors
+        /// is left in the wallet (*emergency_msat* of *listfunds*), and for this one, too, if the other
+        /// end has them.
         required amount: SatOrAll,
         /// The fee rate of the transaction: satoshi for 1000 virtual bytes (a number, or one with
         /// `perkb`), for 1000 weight units (with `perkw`), or a word or a number of blocks as in
@@ -98,6 +100,10 @@ impl Method for FundChannel {
              a channel may hold.",
         ),
         (Code::FundCannotAfford, "The wallet does not hold enough."),
+        (
+            Code::FundCannotAffordWithEmergency,
+            "The wallet would not have left what it keeps for channels with anchors.",
+        ),
         (
             Code::FundingBroadcastFail,
             "The transaction could not be broadcast.",

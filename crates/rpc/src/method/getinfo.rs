@@ -96,6 +96,10 @@ pub struct GetInfoResult {
     /// There while the list of channels cannot be written to the file of *backup.channels_file*.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning_backup: Option<String>,
+    /// There while a transaction of a closing channel should have a higher fee, and the wallet has no
+    /// coins in blocks to pay it with: for how much. It goes on by itself when there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning_fee_bump: Option<String>,
     /// There if a preimage came for a payment that was recorded as failed: it was claimed after
     /// all. The payment_hash takes no new payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]

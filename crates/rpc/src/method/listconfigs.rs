@@ -2,7 +2,7 @@
 
 use super::{Category, Example, Method};
 use crate::params;
-use crate::value::PlainText;
+use crate::value::{Msat, PlainText};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ params! {
     /// Shows what this node was configured with, one object for each option: our own options under
     /// the names they have in the configuration file, and those of Core Lightning's that mean the
     /// same under its names (`lightning-dir`, `network`, `rpc-file`, `alias`, `rgb`, `addr`,
-    /// `announce-addr`, `log-level`, `log-file`). Passwords are shown as `...`.
+    /// `announce-addr`, `min-emergency-msat`, `log-level`, `log-file`). Passwords are shown as `...`.
     pub struct ListConfigs {
         /// Only this option.
         optional config: PlainText,
@@ -27,6 +27,9 @@ pub struct ConfigValue {
     /// A number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_int: Option<u64>,
+    /// An amount.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_msat: Option<Msat>,
     /// Texts, of an option that can be given more than once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values_str: Option<Vec<String>>,

@@ -35,8 +35,8 @@ pub struct Output {
     /// The block it was confirmed in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blockheight: Option<u32>,
-    /// Whether it is set aside for a transaction that is being made. Always false: such an output
-    /// is left out.
+    /// Whether it is set aside to raise the fee of a channel's transaction that waits for a block.
+    /// Nothing else spends it then. An output that another transaction is being made with is left out.
     pub reserved: bool,
 }
 
@@ -71,6 +71,9 @@ pub struct ListFundsResult {
     pub outputs: Vec<Output>,
     /// The channels.
     pub channels: Vec<FundsChannel>,
+    /// What the wallet keeps to raise the fees of channels with anchors: *min_emergency_msat* of the
+    /// configuration for each.
+    pub emergency_msat: Msat,
 }
 
 impl Method for ListFunds {

@@ -70,6 +70,15 @@ pub struct Updates {
     pub remote: Option<ForwardTerms>,
 }
 
+/// The fee rate of a channel's commitment transaction, in both units.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ChannelFeerate {
+    /// In satoshi for 1000 weight units.
+    pub perkw: u32,
+    /// In satoshi for 1000 virtual bytes.
+    pub perkb: u32,
+}
+
 /// An HTLC that is under way in the channel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Htlc {
@@ -108,6 +117,9 @@ pub struct PeerChannel {
     /// The type of the channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel_type: Option<ChannelType>,
+    /// The rate of the commitment transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feerate: Option<ChannelFeerate>,
     /// The terms for forwarding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updates: Option<Updates>,

@@ -17,6 +17,8 @@ params! {
         /// The address.
         required destination: PlainText,
         /// How much, in satoshi. `all` sends everything, less the fee; of *utxos*, if they are given.
+        /// While there are channels with anchors it leaves what is kept for them (*emergency_msat* of
+        /// *listfunds*), as change.
         required satoshi: SatOrAll,
         /// The fee rate: a number of satoshi for 1000 virtual bytes (or with `perkb`), for 1000
         /// weight units (with `perkw`), a number with `blocks` for the estimate to confirm within
@@ -58,6 +60,10 @@ impl Method for Withdraw {
             "The wallet does not hold enough with so many confirmations.",
         ),
         (Code::FundOutputIsDust, "The amount is too small."),
+        (
+            Code::FundCannotAffordWithEmergency,
+            "The wallet would not have left what it keeps for channels with anchors.",
+        ),
     ];
     const SEE_ALSO: &'static [&'static str] = &["newaddr", "listfunds", "feerates"];
     const EXAMPLES: &'static [Example] = &[

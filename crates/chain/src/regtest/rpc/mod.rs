@@ -1,8 +1,9 @@
 //! The part of bitcoind's JSON-RPC that a chain client uses, for the embedded chain.
 //!
 //! Names, parameters, results, error codes and HTTP statuses are those of Bitcoin Core 30; fields
-//! that would have no meaning here (signet challenge, warnings of a network) are left out. The
-//! methods are in one file for each subject; this one lists them.
+//! that would have no meaning here (signet challenge, warnings of a network) are left out. One method is
+//! our own: `setmempoolminfee`, as nobody fills this mempool. The methods are in one file for each
+//! subject; this one lists them.
 
 mod blocks;
 mod control;
@@ -106,6 +107,11 @@ pub(super) const METHODS: &[Method] = &[
         "sendrawtransaction",
         &["hexstring", "maxfeerate"],
         transactions::sendrawtransaction,
+    ),
+    method(
+        "setmempoolminfee",
+        &["feerate"],
+        transactions::setmempoolminfee,
     ),
     method("submitblock", &["hexdata"], blocks::submitblock),
     method("submitpackage", &["package"], transactions::submitpackage),

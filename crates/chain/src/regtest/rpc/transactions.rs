@@ -350,6 +350,15 @@ fn render_entry(context: &Context<'_>, entry: &Entry) -> Result<Value, StoreErro
     }))
 }
 
+/// Takes into the mempool only what pays this much from now on (bitcoin for 1000 virtual bytes), as one
+/// does that is nearly full. What is in stays, and it is forgotten at the end of the process.
+pub(super) fn setmempoolminfee(context: &Context<'_>, params: &Params) -> Result<Value, RpcError> {
+    let rate = params.feerate_btc(0)?;
+    let rate = rate.ok_or_else(|| RpcError::new(code::INVALID_PARAMETER, "feerate is missing"))?;
+    context.chain.set_mempool_floor(rate.to_sat());
+    Ok(Value::Null)
+}
+
 /// Size and limits of the mempool.
 pub(super) fn getmempoolinfo(context: &Context<'_>, _: &Params) -> Result<Value, RpcError> {
     let (count, bytes) = context.chain.store.pool_size()?;
@@ -357,6 +366,7 @@ pub(super) fn getmempoolinfo(context: &Context<'_>, _: &Params) -> Result<Value,
     let vsize: u64 = entries.iter().map(|entry| entry.vsize).sum();
     let fees: Amount = entries.iter().map(|entry| entry.fee).sum();
     let least = render::bitcoins(Amount::from_sat(RELAY_FEE_SAT_PER_KVB));
+    let floor = render::bitcoins(Amount::from_sat(context.chain.mempool_floor.get()));
     Ok(json!({
         "loaded": true,
         "size": count,
@@ -364,7 +374,7 @@ pub(super) fn getmempoolinfo(context: &Context<'_>, _: &Params) -> Result<Value,
         "usage": bytes,
         "total_fee": render::bitcoins(fees),
         "maxmempool": MEMPOOL_BYTES_MAX,
-        "mempoolminfee": least.clone(),
+        "mempoolminfee": floor,
         "minrelaytxfee": least.clone(),
         "incrementalrelayfee": least,
         "unbroadcastcount": 0,

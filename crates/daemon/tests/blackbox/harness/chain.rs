@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bitcoin::Network;
-use lightning_block_sync::rpc::RpcClient;
+use lightning_block_sync::rpc::{RpcClient, RpcClientError};
 use sendpay_chain::client::{Auth, ChainClient, ChainConfig};
 use sendpay_chain::regtest::Regtest;
 use serde_json::{Value, json};
@@ -215,11 +215,21 @@ impl Chain {
 
     /// Anything that the server can be asked for.
     pub fn ask(&self, method: &str, params: &[Value]) -> Value {
+        self.ask_anyway(method, params).unwrap()
+    }
+
+    /// The same, whatever it says.
+    pub fn ask_anyway(&self, method: &str, params: &[Value]) -> Result<Value, RpcClientError> {
         let (address, cookie_file) = door(self.server.as_ref().unwrap());
         let cookie = std::fs::read_to_string(cookie_file).unwrap();
         let client = RpcClient::new(&BASE64.encode(cookie), format!("http://{address}"));
         let asked = client.call_method::<Value>(method, params);
-        self.runtime.block_on(asked).unwrap()
+        self.runtime.block_on(asked)
+    }
+
+    /// Whether the blocks are Bitcoin Core's.
+    pub fn is_bitcoind(&self) -> bool {
+        matches!(self.server, Some(Server::Bitcoind(_)))
     }
 
     /// Mines a block with these transactions only, whatever else waits.

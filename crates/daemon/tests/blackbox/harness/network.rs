@@ -1,5 +1,7 @@
 //! The networks that most tests stand on, two nodes or three in a line, and the routes over them.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::{Backend, Chain, Node, wait_for};
@@ -43,11 +45,17 @@ impl Pair {
     }
 
     pub fn on(backend: Backend, settings: &[&str]) -> Pair {
+        Pair::over(|dir| Chain::with(dir, backend), settings)
+    }
+
+    /// On a chain of that make.
+    pub fn over(chain: impl FnOnce(&Path) -> Chain, settings: &[&str]) -> Pair {
         let dir = tempfile::tempdir().unwrap();
-        let chain = Chain::with(dir.path(), backend);
+        let chain = chain(dir.path());
         let alice = Node::start(dir.path(), "alice", &chain, settings);
         let bob = Node::start(dir.path(), "bob", &chain, settings);
-        alice.fund(&chain);
+        // Without coins bob would take no channel with anchors.
+        Node::fund_each(&[&alice, &bob], &chain);
         let channel = alice.open_channel(&chain, &bob, 10_000_000);
         Pair {
             alice,
@@ -94,7 +102,7 @@ impl Line {
             dir,
         } = Pair::on(backend, &[]);
         let carol = Node::start(dir.path(), "carol", &chain, &[]);
-        bob.fund(&chain);
+        Node::fund_each(&[&bob, &carol], &chain);
         let far = bob.open_channel(&chain, &carol, far_sat);
         // From seven blocks on invoices name no way to a node that everybody can find.
         chain.mine(1);
@@ -164,8 +172,9 @@ impl Chained {
             .map(|name| Node::start(dir.path(), name, &chain, &[]))
             .collect();
         let mut channels = Vec::new();
+        let funded: Vec<&Node> = nodes.iter().collect();
+        Node::fund_each(&funded, &chain);
         for pair in nodes.windows(2) {
-            pair[0].fund(&chain);
             channels.push(pair[0].open_channel(&chain, &pair[1], amount_sat));
         }
         let line = Chained {
@@ -212,8 +221,9 @@ impl Diamond {
         let start = |name: &str| Node::start(dir.path(), name, &chain, &[]);
         let (alice, dave) = (start("alice"), start("dave"));
         let between: Vec<Node> = ["bob", "carol", "erin"].map(start).into();
-        alice.fund(&chain);
-        dave.fund(&chain);
+        let mut funded: Vec<&Node> = between.iter().collect();
+        funded.extend([&alice, &dave]);
+        Node::fund_each(&funded, &chain);
         let (mut near, mut far) = (Vec::new(), Vec::new());
         for (node, paid_sat) in between.iter().zip(paid_sat) {
             near.push(alice.open_channel(&chain, node, far_sat));

@@ -1,0 +1,243 @@
+//! Transactions of the wallet that wait too long for a block: another in their place, or a child that
+//! pays for them. Sending them is `stuck.rs`'s affair.
+
+use std::collections::HashSet;
+
+use bdk_wallet::error::{BuildFeeBumpError, CreateTxError};
+use bdk_wallet::psbt::PsbtUtils;
+use bdk_wallet::{AddUtxoError, KeychainKind, Wallet};
+use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, Txid};
+use thiserror::Error;
+
+use super::bump::set_aside;
+use super::spend::sign;
+use super::{ChainWallet, FundError, Inner, settle};
+use crate::clock::unix_seconds;
+
+/// Why no fee was raised.
+#[derive(Debug, Error)]
+pub enum StuckError {
+    /// No transaction of the wallet.
+    #[error("{0} is no transaction of this wallet")]
+    Unknown(Txid),
+    /// It needs no more fee.
+    #[error("{0} is in a block already")]
+    Confirmed(Txid),
+    /// It has that rate or a higher one.
+    #[error("{txid} pays {} sat for 1000 weight units already: name a higher rate", rate.to_sat_per_kwu())]
+    RateTooLow {
+        /// The transaction.
+        txid: Txid,
+        /// What it pays.
+        rate: FeeRate,
+    },
+    /// It can neither be replaced nor does it pay anything to the wallet.
+    #[error("{0} cannot be replaced, and pays this wallet nothing that a child could spend")]
+    NoOutput(Txid),
+    /// The wallet cannot pay for it.
+    #[error(transparent)]
+    Fund(#[from] FundError),
+}
+
+/// What has the higher fee.
+#[derive(Clone, Debug)]
+pub(crate) struct Raised {
+    pub(crate) transaction: Transaction,
+    /// What it pays for, parents first; None: it stands in the place of what was asked about.
+    pub(crate) parents: Option<Vec<Transaction>>,
+}
+
+impl ChainWallet {
+    /// A signed transaction that has the rate that another should have, its inputs taken. `replaceable`:
+    /// nobody relies on the other's id.
+    pub(crate) async fn raise(
+        &self,
+        txid: Txid,
+        rate: FeeRate,
+        replaceable: bool,
+    ) -> Result<Raised, StuckError> {
+        let (raised, ticket) = {
+            let mut inner = self.lock();
+            let stuck = waiting(&inner.wallet, txid)?;
+            let has = inner.wallet.calculate_fee_rate(&stuck).ok();
+            if let Some(has) = has.filter(|has| *has >= rate) {
+                return Err(StuckError::RateTooLow { txid, rate: has });
+            }
+            let raised = if replaceable && !has_children(&inner.wallet, txid) {
+                let psbt = replacement(&mut inner, txid, rate)?;
+                let transaction = sign(self, &inner, psbt)?;
+                inner
+                    .wallet
+                    .apply_evicted_txs([(txid, unix_seconds().saturating_add(1))]);
+                Raised {
+                    transaction,
+                    parents: None,
+                }
+            } else {
+                let parents = with_ancestors(&inner.wallet, stuck);
+                let psbt = child(&mut inner, txid, &parents, rate)?;
+                Raised {
+                    transaction: sign(self, &inner, psbt)?,
+                    parents: Some(parents),
+                }
+            };
+            inner
+                .wallet
+                .apply_unconfirmed_txs([(raised.transaction.clone(), unix_seconds())]);
+            (raised, self.keep(&mut inner))
+        };
+        settle(ticket).await.map_err(FundError::Store)?;
+        Ok(raised)
+    }
+
+    /// One of the wallet's transactions that is in no block.
+    pub(crate) fn waiting(&self, txid: Txid) -> Result<Transaction, StuckError> {
+        waiting(&self.lock().wallet, txid)
+    }
+
+    /// Takes a transaction in again that another did not take the place of after all.
+    pub(crate) fn restore(&self, transaction: Transaction) {
+        let mut inner = self.lock();
+        // Later than it was given up, which was written a second ahead.
+        let now = unix_seconds().saturating_add(2);
+        inner.wallet.apply_unconfirmed_txs([(transaction, now)]);
+        drop(self.keep(&mut inner));
+    }
+}
+
+fn waiting(wallet: &Wallet, txid: Txid) -> Result<Transaction, StuckError> {
+    let found = wallet.get_tx(txid).ok_or(StuckError::Unknown(txid))?;
+    if found.chain_position.is_confirmed() {
+        return Err(StuckError::Confirmed(txid));
+    }
+    Ok(found.tx_node.tx.as_ref().clone())
+}
+
+/// Whether another of our transactions spends an output: replacing it would undo that one.
+fn has_children(wallet: &Wallet, txid: Txid) -> bool {
+    let mut transactions = wallet.transactions();
+    transactions.any(|found| {
+        let mut inputs = found.tx_node.tx.input.iter();
+        inputs.any(|input| input.previous_output.txid == txid)
+    })
+}
+
+/// A transaction with those that it stands on and that are in no block, parents first.
+fn with_ancestors(wallet: &Wallet, transaction: Transaction) -> Vec<Transaction> {
+    let mut family = vec![transaction];
+    let mut seen: HashSet<Txid> = HashSet::new();
+    let mut next = 0;
+    while let Some(one) = family.get(next) {
+        let parents: HashSet<Txid> = one
+            .input
+            .iter()
+            .map(|input| input.previous_output.txid)
+            .collect();
+        for parent in parents {
+            if seen.insert(parent)
+                && let Ok(parent) = waiting(wallet, parent)
+            {
+                family.push(parent);
+            }
+        }
+        next += 1;
+    }
+    family.reverse();
+    family
+}
+
+/// The same payments with a higher fee, which comes out of the change or of more coins in blocks.
+fn replacement(inner: &mut Inner, txid: Txid, rate: FeeRate) -> Result<Psbt, StuckError> {
+    let reserved = set_aside(&inner.bumps).into_iter().collect();
+    let own = waiting(&inner.wallet, txid)?;
+    let own = match &own.output[..] {
+        [output] if inner.wallet.is_mine(output.script_pubkey.clone()) => {
+            Some(output.script_pubkey.clone())
+        }
+        _ => None,
+    };
+    let mut builder = inner
+        .wallet
+        .build_fee_bump(txid)
+        .map_err(|cause| match cause {
+            BuildFeeBumpError::TransactionConfirmed(_) => StuckError::Confirmed(txid),
+            _ => StuckError::NoOutput(txid),
+        })?;
+    builder
+        .fee_rate(rate)
+        .unspendable(reserved)
+        .exclude_unconfirmed();
+    if let Some(own) = own {
+        // All of it is change, such as what is left by a child that pays for its parent.
+        builder.set_recipients(Vec::new()).drain_to(own);
+    }
+    Ok(builder.finish().map_err(lacking)?)
+}
+
+/// A transaction that brings what another pays us to an address of our own, with a fee for both.
+fn child(
+    inner: &mut Inner,
+    txid: Txid,
+    parents: &[Transaction],
+    rate: FeeRate,
+) -> Result<Psbt, StuckError> {
+    let reserved = set_aside(&inner.bumps);
+    let wallet = &mut inner.wallet;
+    let unspent = wallet.list_unspent();
+    let outputs: Vec<OutPoint> = unspent
+        .map(|coin| coin.outpoint)
+        .filter(|coin| coin.txid == txid && !reserved.contains(coin))
+        .collect();
+    if outputs.is_empty() {
+        return Err(StuckError::NoOutput(txid));
+    }
+    let script = wallet
+        .next_unused_address(KeychainKind::Internal)
+        .script_pubkey();
+    let alone = draining(wallet, &outputs, &script, Fee::At(rate))?;
+    // A fee that is not known counts as none: somebody else's transaction.
+    let lacks = parents.iter().map(|parent| {
+        let should = rate.fee_wu(parent.weight()).unwrap_or(Amount::MAX_MONEY);
+        let has = wallet.calculate_fee(parent).unwrap_or_default();
+        should.checked_sub(has).unwrap_or_default()
+    });
+    let lacks: Amount = lacks.sum();
+    let fee = alone.fee_amount().unwrap_or_default() + lacks;
+    draining(wallet, &outputs, &script, Fee::Of(fee))
+}
+
+enum Fee {
+    At(FeeRate),
+    Of(Amount),
+}
+
+/// Brings these coins, less the fee, to a script.
+fn draining(
+    wallet: &mut Wallet,
+    outputs: &[OutPoint],
+    script: &ScriptBuf,
+    fee: Fee,
+) -> Result<Psbt, StuckError> {
+    let mut builder = wallet.build_tx();
+    match fee {
+        Fee::At(rate) => builder.fee_rate(rate),
+        Fee::Of(fee) => builder.fee_absolute(fee),
+    };
+    builder
+        .add_utxos(outputs)
+        .map_err(|AddUtxoError::UnknownUtxo(output)| FundError::UnknownOutput(output))?
+        .manually_selected_only()
+        .drain_to(script.clone());
+    Ok(builder.finish().map_err(lacking)?)
+}
+
+fn lacking(cause: CreateTxError) -> FundError {
+    match cause {
+        CreateTxError::CoinSelection(lacking) => FundError::TooLittle {
+            needed: lacking.needed,
+            available: lacking.available,
+        },
+        CreateTxError::OutputBelowDustLimit(_) => FundError::Dust,
+        cause => FundError::Create(cause),
+    }
+}
