@@ -10,6 +10,7 @@ use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, Txid, WScriptHa
 use lightning::events::ClosureReason;
 use lightning::ln::script::ShutdownScript;
 use lightning::ln::types::ChannelId;
+use lightning::util::config::ChannelHandshakeConfig;
 use sendpay_chain::client::BroadcastError;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -138,7 +139,7 @@ pub(crate) async fn open(
     let script = ScriptBuf::new_p2wsh(&WScriptHash::all_zeros());
     let spend = Spend {
         confirmations_min: open.confirmations_min,
-        outputs: open.outputs,
+        outputs: open.outputs.clone(),
         ..Spend::new(script, None, feerate)
     };
     let amount = match open.amount {
@@ -151,12 +152,8 @@ pub(crate) async fn open(
     let (done, opened) = oneshot::channel();
     let mut config = inner.user_config.clone();
     let handshake = &mut config.channel_handshake_config;
-    handshake.announce_for_forwarding = open.announce;
     handshake.commit_upfront_shutdown_pubkey = close_to.is_some();
-    if let Some(reserve) = open.reserve {
-        handshake.their_channel_reserve_proportional_millionths =
-            reserve_millionths(reserve, amount).ok_or(OpenError::Reserve)?;
-    }
+    choose(handshake, &open, amount)?;
     let opening = Opening {
         spend,
         transaction: None,
@@ -209,6 +206,20 @@ pub(crate) fn api_error(cause: &lightning::util::errors::APIError) -> String {
         | APIError::InvalidRoute { err } => err.clone(),
         other => format!("{other:?}"),
     }
+}
+
+/// What can be chosen with an opening.
+fn choose(
+    handshake: &mut ChannelHandshakeConfig,
+    open: &OpenChannel,
+    amount: Amount,
+) -> Result<(), OpenError> {
+    handshake.announce_for_forwarding = open.announce;
+    if let Some(reserve) = open.reserve {
+        handshake.their_channel_reserve_proportional_millionths =
+            reserve_millionths(reserve, amount).ok_or(OpenError::Reserve)?;
+    }
+    Ok(())
 }
 
 /// Who does not take it in is not waited for.
