@@ -14,6 +14,7 @@ pub use autoclean::AutocleanConfig;
 pub use settings::Settings;
 pub use shown::{Shown, shown};
 
+use sendpay_chain::client::ElectrumAddress;
 use sendpay_node::AnnouncedAddress;
 use sendpay_rpc::value::Amounts;
 use serde::Deserialize;
@@ -127,6 +128,13 @@ pub enum ChainAuth {
         /// The password.
         password: String,
     },
+    /// Not at all: Electrum servers are asked, and no RPC of bitcoind.
+    Electrum {
+        /// The servers, the first to ask first.
+        servers: Vec<ElectrumAddress>,
+        /// A PEM file with certificates that are believed beside those of the system's roots.
+        certificates: Option<PathBuf>,
+    },
     /// The user wrote nothing: the daemon looks where the cookie usually is.
     Unset,
 }
@@ -141,6 +149,14 @@ impl fmt::Debug for ChainAuth {
                 .debug_struct("UserPassword")
                 .field("user", user)
                 .finish_non_exhaustive(),
+            ChainAuth::Electrum {
+                servers,
+                certificates,
+            } => f
+                .debug_struct("Electrum")
+                .field("servers", servers)
+                .field("certificates", certificates)
+                .finish(),
             ChainAuth::Unset => f.write_str("Unset"),
         }
     }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use sendpay_chain::client::{Auth, Broadcaster, ChainClient, ChainConfig, ConnectError};
+use sendpay_chain::client::{
+    Auth, Broadcaster, ChainClient, ChainConfig, ConnectError, ElectrumAddress, ElectrumConfig,
+};
 use sendpay_chain::regtest::Regtest;
 use sendpay_ledger::Ledger;
 use sendpay_node::{Node, NodeConfig};
@@ -179,7 +181,32 @@ pub fn make_private_dir(dir: &Path) -> Result<()> {
     }
 }
 
-/// Where the chain is: as configured, else the embedded chain of the same directory, else
+/// Connects to the Electrum servers of the configuration, waiting until one is there.
+async fn connect_electrum(
+    config: &Config,
+    network: bitcoin::Network,
+    servers: &[ElectrumAddress],
+    certificates: Option<&Path>,
+) -> Result<ChainClient> {
+    let client = ChainClient::of_electrum(ElectrumConfig {
+        servers: servers.to_vec(),
+        certificates: certificates.map(Path::to_owned),
+        proxy: config.proxy,
+        network,
+    })?;
+    let deadline = tokio::time::Instant::now() + CHAIN_WAIT;
+    // The client itself says in the log what is wrong with which server.
+    while let Err(cause) = client.best_block().await {
+        if tokio::time::Instant::now() >= deadline {
+            return Err(cause)
+                .with_context(|| format!("no Electrum server within {} s", CHAIN_WAIT.as_secs()));
+        }
+        tokio::time::sleep(CHAIN_RETRY).await;
+    }
+    Ok(client)
+}
+
+/// Where bitcoind's RPC is: as configured, else the embedded chain of the same directory, else
 /// bitcoind's usual place.
 fn chain_config(config: &Config, network: bitcoin::Network) -> Result<ChainConfig> {
     let own = || config.dir.join(CHAIN_DIR);
@@ -208,7 +235,7 @@ fn chain_config(config: &Config, network: bitcoin::Network) -> Result<ChainConfi
         ChainAuth::UserPassword { user, password } => {
             Some(Auth::UserPass(user.clone(), password.clone()))
         }
-        ChainAuth::Embedded(_) | ChainAuth::Unset => None,
+        ChainAuth::Embedded(_) | ChainAuth::Electrum { .. } | ChainAuth::Unset => None,
     };
     if let Some(auth) = auth {
         return Ok(ChainConfig {
@@ -233,6 +260,13 @@ fn chain_config(config: &Config, network: bitcoin::Network) -> Result<ChainConfi
 
 /// Connects, waiting for a backend that is starting or not there yet.
 async fn connect_chain(config: &Config, network: bitcoin::Network) -> Result<ChainClient> {
+    if let ChainAuth::Electrum {
+        servers,
+        certificates,
+    } = &config.chain.auth
+    {
+        return connect_electrum(config, network, servers, certificates.as_deref()).await;
+    }
     let deadline = tokio::time::Instant::now() + CHAIN_WAIT;
     let mut told = None;
     loop {
@@ -251,7 +285,7 @@ async fn connect_chain(config: &Config, network: bitcoin::Network) -> Result<Cha
             return Err(cause).with_context(|| {
                 format!(
                     "no chain backend at {address} within {} s; start one with `sendpayd regtest \
-                     --dir {}` or set chain.rpc_address and chain.cookie_file",
+                     --dir {}`, or set chain.rpc_address and chain.cookie_file, or chain.electrum",
                     CHAIN_WAIT.as_secs(),
                     config.dir.display()
                 )
@@ -266,6 +300,12 @@ async fn connect_chain(config: &Config, network: bitcoin::Network) -> Result<Cha
     }
 }
 
+/// Electrum servers that are not asked though others are.
+fn servers_missing(client: &ChainClient) -> Option<String> {
+    let troubles = client.electrum()?.troubles();
+    (!troubles.is_empty()).then(|| troubles.join("; "))
+}
+
 /// Keeps `getinfo`'s warning of the chain backend true, as far as only asking tells: what the node
 /// sees in following it, the node says.
 async fn watch_chain(client: ChainClient, warning: watch::Sender<Option<String>>) {
@@ -276,7 +316,7 @@ async fn watch_chain(client: ChainClient, warning: watch::Sender<Option<String>>
                 "Bitcoind is not up-to-date with network: it has {} of {} blocks",
                 state.best.height, state.headers
             )),
-            Ok(Ok(_)) => None,
+            Ok(Ok(_)) => servers_missing(&client),
             Ok(Err(cause)) => Some(format!("the chain backend does not answer: {cause}")),
             Err(_) => Some(format!(
                 "the chain backend has not answered for {} s",

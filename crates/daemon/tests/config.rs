@@ -170,6 +170,26 @@ fn autoclean_is_off_until_an_age_is_given_in_seconds_or_with_a_unit() {
 }
 
 #[test]
+fn electrum_servers_are_the_chain_backend_instead_of_bitcoind() {
+    let certificates = "chain.electrum_certificates=own.pem";
+    let servers = "chain.electrum=ssl://a.example,tcp://[::1]:7";
+    let config = load("", &[servers, certificates]).unwrap();
+    let expected = ChainAuth::Electrum {
+        servers: vec![
+            "ssl://a.example:50002".parse().unwrap(),
+            "tcp://[::1]:7".parse().unwrap(),
+        ],
+        certificates: Some("own.pem".into()),
+    };
+    assert_eq!(config.chain.auth, expected);
+    let shown = sendpayd::config::shown(&config, "me", "010203");
+    assert_eq!(
+        shown["chain.electrum"].values_str.as_deref().unwrap(),
+        ["ssl://a.example:50002", "tcp://[::1]:7"]
+    );
+}
+
+#[test]
 fn what_cannot_be_used_is_refused_with_its_key() {
     for (file, set, expected) in [
         ("nosuch = 1", None, "nosuch"),
@@ -200,6 +220,27 @@ fn what_cannot_be_used_is_refused_with_its_key() {
             "[chain]\ncookie_file = \"c\"\nuser = \"u\"",
             None,
             "chain.cookie_file",
+        ),
+        ("", Some("chain.electrum=a.example:1"), "chain.electrum"),
+        (
+            "",
+            Some("chain.electrum=[]"),
+            "chain.electrum: has no server",
+        ),
+        (
+            "",
+            Some("chain.electrum_certificates=c"),
+            "chain.electrum_certificates: does nothing without chain.electrum",
+        ),
+        (
+            "[chain]\nelectrum = [\"ssl://a.example\"]",
+            Some("chain.rpc_address=127.0.0.1:1"),
+            "chain.electrum: cannot be given together with keys of bitcoind",
+        ),
+        (
+            "[chain]\nelectrum = [\"ssl://a.example\"]",
+            Some("chain.embedded_dir=here"),
+            "a node has one chain backend",
         ),
         ("= broken", None, "sendpayd.toml"),
     ] {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row, Statement};
 use crate::filter::{Numbers, Wanted};
 use crate::heads::{EARLIER, Head, Other, PART, PART_OF_HEAD, heads_statement};
 use crate::listed::Texts;
+use crate::nodes::Nodes;
 use crate::page::Step;
 use crate::position::{Phase, Position};
 use crate::row::TextOf;
@@ -97,7 +98,7 @@ impl Ledger {
                 looked_at_max,
                 groups_max: room,
             };
-            let step = scan.run(connection, filter, &mut |group| {
+            let step = scan.run((connection, &self.nodes), filter, &mut |group| {
                 room -= 1;
                 visit(group);
             })?;
@@ -117,7 +118,7 @@ impl Scan {
     /// Looks at groups from the position on, in one snapshot.
     fn run(
         self,
-        connection: &Connection,
+        (connection, nodes): (&Connection, &Nodes),
         filter: &Filter,
         visit: &mut dyn FnMut(&Group),
     ) -> Result<Step, ReadError> {
@@ -173,7 +174,7 @@ impl Scan {
             }
         }
         drop(rows);
-        with_texts(connection, found)?.iter().for_each(visit);
+        whole(connection, nodes, found)?.iter().for_each(visit);
         let next = match next {
             Some(end) => end,
             None => last.and_then(|last| position.after(last, filter.direction)),
@@ -279,7 +280,7 @@ impl Sum {
                 preimage: None,
                 bolt11: None,
                 description: None,
-                destination: row.get::<_, Option<_>>(from + 14)?.map(NodeId),
+                destination: None,
                 label: None,
                 standing: Standing::Free,
             },
@@ -309,9 +310,14 @@ impl Sum {
     }
 }
 
-/// The groups, with their texts and how it stands with them.
-fn with_texts(connection: &Connection, sums: Vec<Sum>) -> Result<Vec<Group>, rusqlite::Error> {
+/// The groups, with their texts and destinations, and how it stands with them.
+fn whole(
+    connection: &Connection,
+    nodes: &Nodes,
+    sums: Vec<Sum>,
+) -> Result<Vec<Group>, rusqlite::Error> {
     let mut texts = Texts::default();
+    let mut nodes = nodes.of_page(connection);
     let mut groups = Vec::with_capacity(sums.len());
     for (place, sum) in sums.into_iter().enumerate() {
         let wanted = [
@@ -325,11 +331,14 @@ fn with_texts(connection: &Connection, sums: Vec<Sum>) -> Result<Vec<Group>, rus
             }
         }
         let standing = standing(connection, &sum.group)?;
+        let destination = sum.destination.map(|row| nodes.id(row)).transpose()?;
         groups.push(Group {
             standing,
+            destination,
             ..sum.group
         });
     }
+    nodes.keep();
     texts.read(connection, |place, of, body| {
         let Some(group) = groups.get_mut(place) else {
             return;

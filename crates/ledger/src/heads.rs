@@ -12,8 +12,7 @@ use crate::walk::{self, Kind, Walk};
 /// What is read of a part, of a table or alias `payment`.
 pub(crate) const PART: &str = "\
     created_index, updated_index, status, amount_msat, amount_sent_msat, created_at, \
-    completed_at, preimage, label, destination, bolt11, description, code, failcode, \
-    (SELECT node_id FROM node WHERE node.id = destination)";
+    completed_at, preimage, label, destination, bolt11, description, code, failcode";
 
 /// Where a group stands in the order, and as much of it as is known from that.
 pub(crate) struct Head {

@@ -2,10 +2,13 @@
 //! and the wallet, each from the block that it saw last.
 //!
 //! The blocks of the start are `catch_up.rs`'s affair, those that come later `follow.rs`'s. The client
-//! that talks to bitcoind (or to the embedded chain) is `sendpay_chain::client`.
+//! that talks to bitcoind (or to the embedded chain), or to Electrum servers, is
+//! `sendpay_chain::client`. From Electrum servers blocks come without transactions: `found.rs` has those
+//! that matter.
 
 mod catch_up;
 mod follow;
+mod found;
 mod progress;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,11 +16,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bitcoin::block::Header;
 use bitcoin::{Block, BlockHash};
 use lightning::chain::transaction::TransactionData;
-use lightning::chain::{BlockLocator, Listen};
+use lightning::chain::{BlockLocator, Confirm, Listen};
 use lightning_block_sync::BlockSourceError;
 use lightning_block_sync::init::validate_best_block_header;
 use lightning_block_sync::poll::ValidatedBlockHeader;
-use sendpay_chain::client::ChainClient;
+use sendpay_chain::client::{Best, CallError, ChainClient, Confirmed};
 use tokio::sync::{RwLock, watch};
 
 use crate::ldk::{ChainMonitor, ChannelManager, ChannelMonitor, Sweeper};
@@ -28,6 +31,8 @@ pub use catch_up::CatchUpError;
 pub(crate) use catch_up::{CaughtUp, catch_up};
 pub(crate) use follow::follow;
 pub use follow::{ChainView, DeepReorganisation};
+use found::transaction_data;
+pub(crate) use found::{Finder, Watched, WithFound};
 use progress::Progress;
 
 /// The tip of the backend's best chain.
@@ -72,6 +77,8 @@ pub(crate) struct Listeners {
     pub(crate) height_fixed: Arc<RwLock<()>>,
     /// How we stand to the backend.
     pub(crate) view: watch::Sender<ChainView>,
+    /// What blocks have that come without transactions; None if they come whole.
+    pub(crate) finder: Option<Arc<Finder>>,
     news: News,
 }
 
@@ -87,6 +94,7 @@ impl Listeners {
         inner: &crate::Inner,
         height: watch::Sender<u32>,
         view: watch::Sender<ChainView>,
+        finder: Option<Arc<Finder>>,
     ) -> Listeners {
         Listeners {
             monitor: inner.monitor.clone(),
@@ -96,6 +104,7 @@ impl Listeners {
             height,
             height_fixed: inner.height_fixed.clone(),
             view,
+            finder,
             news: News {
                 last: Mutex::new(None),
                 progress: Progress::new(),
@@ -165,6 +174,44 @@ impl Listeners {
         });
     }
 
+    /// Looks up what is watched, up to the best block, before its blocks are heard of.
+    async fn look(&self, best: Best) -> Result<(), CallError> {
+        match &self.finder {
+            Some(finder) => finder.look(best).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Tells of what was found in blocks that were heard of without it, up to this one, until there is
+    /// no more: what is told makes LDK watch for more.
+    pub(crate) async fn hear_late(&self, last: Best) -> Result<(), CallError> {
+        let Some(finder) = &self.finder else {
+            return Ok(());
+        };
+        loop {
+            let late = finder.take_late(last.hash, last.height).await;
+            if late.is_empty() {
+                return Ok(());
+            }
+            self.confirm_late(&late);
+            finder.look_for_more(last).await?;
+        }
+    }
+
+    fn confirm_late(&self, late: &[Confirmed]) {
+        // LDK's interface is not async, and those who hold it wait for one commit at most.
+        let _changing = tokio::task::block_in_place(|| self.height_fixed.blocking_write());
+        let parts: [&dyn Confirm; 3] = [&*self.monitor, &*self.manager, &*self.sweeper];
+        for one in late {
+            tracing::debug!(height = one.height, "a transaction of an earlier block");
+            let data = [(one.position, &one.transaction)];
+            for part in parts {
+                part.transactions_confirmed(&one.header, &data, one.height);
+            }
+            self.wallet.confirm_late(one);
+        }
+    }
+
     fn each(&self, height: u32, block: BlockHash, tell: impl Fn(&dyn Listen)) {
         // LDK's interface is not async, and those who hold it wait for one commit at most.
         let _changing = tokio::task::block_in_place(|| self.height_fixed.blocking_write());
@@ -185,7 +232,11 @@ impl Listeners {
 
 impl Listen for Listeners {
     fn filtered_block_connected(&self, header: &Header, data: &TransactionData, height: u32) {
-        self.each(height, header.block_hash(), |listener| {
+        let block = header.block_hash();
+        let found = self.finder.as_ref().map(|finder| finder.take(&block));
+        let found = found.as_deref().map(transaction_data);
+        let data = found.as_deref().unwrap_or(data);
+        self.each(height, block, |listener| {
             listener.filtered_block_connected(header, data, height)
         });
     }

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, RwLock};
 
-use lightning::chain::{BlockLocator, Listen};
+use lightning::chain::{BlockLocator, Confirm, Filter, Listen};
 use lightning::io;
 use lightning::ln::channelmanager::{ChainParameters, ChannelManagerReadArgs};
 use lightning::ln::types::ChannelId;
@@ -25,7 +25,7 @@ use sendpay_ledger::Store;
 use tokio::runtime::Handle;
 
 use crate::NodeConfig;
-use crate::chain::{self, CaughtUp, LoadedMonitor};
+use crate::chain::{self, CatchUpError, CaughtUp, Finder, LoadedMonitor, Watched, WithFound};
 use crate::clock::unix_seconds;
 use crate::keys::Seed;
 use crate::ldk::{
@@ -52,6 +52,18 @@ pub(crate) struct Ground {
     pub(crate) keys: Arc<Keys>,
     pub(crate) ldk_store: LdkStore,
     pub(crate) user_config: UserConfig,
+    /// What LDK watches for, if blocks come without transactions.
+    pub(crate) watched: Option<Arc<Watched>>,
+}
+
+impl Ground {
+    /// What hears of what LDK watches for.
+    fn filter(&self) -> Arc<dyn Filter + Send + Sync> {
+        match &self.watched {
+            Some(watched) => watched.clone(),
+            None => WholeBlocks::shared(),
+        }
+    }
 }
 
 /// LDK's state as it was stored, each with the block that it saw last.
@@ -146,7 +158,7 @@ async fn load_monitors(ground: &Ground) -> Result<(Arc<ChainMonitor>, Monitors),
     // Deferred: an update is written only after a manager that knows of it, or a crash between
     // the two would force the channel closed.
     let monitor = ChainMonitor::new_async_beta(
-        Some(WholeBlocks::shared()),
+        Some(ground.filter()),
         ground.broadcaster.clone(),
         ground.logger.clone(),
         ground.fees.clone(),
@@ -258,7 +270,7 @@ async fn load_sweeper(
     ];
     let (broadcaster, fees) = (ground.broadcaster.clone(), ground.fees.clone());
     let (keys, logger) = (ground.keys.clone(), ground.logger.clone());
-    let (filter, store) = (Some(WholeBlocks::shared()), ground.ldk_store.clone());
+    let (filter, store) = (Some(ground.filter()), ground.ldk_store.clone());
     match stored(ground, "output sweeper", at).await? {
         Some(bytes) => <(BlockLocator, Sweeper)>::read(
             &mut &bytes[..],
@@ -293,7 +305,7 @@ async fn load_sweeper(
 pub(crate) async fn replay_blocks(
     ground: &Ground,
     mut loaded: Loaded,
-) -> Result<(Loaded, CaughtUp), StartError> {
+) -> Result<(Loaded, CaughtUp, Option<Arc<Finder>>), StartError> {
     let monitors: Vec<(BlockLocator, LoadedMonitor)> = std::mem::take(&mut loaded.monitors)
         .into_iter()
         .map(|(block, monitor)| {
@@ -309,7 +321,30 @@ pub(crate) async fn replay_blocks(
     for (block, monitor) in &monitors {
         listeners.push((*block, monitor));
     }
-    let caught_up = chain::catch_up(&ground.client, ground.config.network, listeners).await?;
+    let finder = match &ground.watched {
+        None => None,
+        Some(watched) => {
+            for (_, (monitor, ..)) in &monitors {
+                monitor.load_outputs_to_watch(watched, &ground.logger);
+            }
+            let lowest = listeners.iter().map(|(block, _)| block.height).min();
+            Some(find(ground, watched, &loaded, lowest.unwrap_or(0)).await?)
+        }
+    };
+    let caught_up = match &finder {
+        None => chain::catch_up(&ground.client, ground.config.network, listeners).await?,
+        Some(finder) => {
+            let with_found: Vec<(BlockLocator, WithFound<'_>)> = listeners
+                .into_iter()
+                .map(|(block, listener)| (block, WithFound { listener, finder }))
+                .collect();
+            let listeners: Vec<(BlockLocator, &(dyn Listen + Send + Sync))> = with_found
+                .iter()
+                .map(|(block, listener)| (*block, listener as &(dyn Listen + Send + Sync)))
+                .collect();
+            chain::catch_up(&ground.client, ground.config.network, listeners).await?
+        }
+    };
     for (_, (monitor, ..)) in monitors {
         let id: ChannelId = monitor.channel_id();
         loaded
@@ -320,5 +355,26 @@ pub(crate) async fn replay_blocks(
                 cause: format!("two monitors of channel {id}"),
             })?;
     }
-    Ok((loaded, caught_up))
+    Ok((loaded, caught_up, finder))
+}
+
+/// Looks up what the parts watch for, before they hear of the blocks.
+async fn find(
+    ground: &Ground,
+    watched: &Arc<Watched>,
+    loaded: &Loaded,
+    lowest: u32,
+) -> Result<Arc<Finder>, StartError> {
+    let (client, wallet) = (ground.client.clone(), loaded.wallet.clone());
+    let finder = Finder::new(client, watched.clone(), wallet);
+    let of_channels = loaded.manager.get_relevant_txids().into_iter();
+    let of_channels = of_channels.filter_map(|(txid, height, block)| Some((txid, height, block?)));
+    finder.leave_out(lowest, of_channels.chain(loaded.wallet.confirmed()));
+    let best = ground
+        .client
+        .best_block()
+        .await
+        .map_err(CatchUpError::from)?;
+    finder.look(best).await.map_err(CatchUpError::from)?;
+    Ok(Arc::new(finder))
 }

@@ -16,7 +16,7 @@ use lightning::sign::{EntropySource, NodeSigner, Recipient};
 use lightning::util::config::UserConfig;
 use lightning_block_sync::HeaderCache;
 use lightning_block_sync::poll::ValidatedBlockHeader;
-use sendpay_chain::client::{Broadcaster, ChainClient, Fees};
+use sendpay_chain::client::{Best, Broadcaster, ChainClient, Fees};
 use sendpay_ledger::{Ledger, Store};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -94,13 +94,14 @@ impl Node {
             ldk_store: LdkStore(store.clone()),
             config,
             store,
+            watched: client.electrum().map(|_| Arc::default()),
             client,
             broadcaster,
             fees,
         };
         let tip = chain::tip(&ground.client).await?;
         let loaded = load(&ground, &seed, chain::locator(&tip)).await?;
-        let (loaded, caught_up) = replay_blocks(&ground, loaded).await?;
+        let (loaded, caught_up, finder) = replay_blocks(&ground, loaded).await?;
         let CaughtUp { headers, tip, view } = caught_up;
         let listener = bind(&ground.config).await?;
         let listening = listener
@@ -109,8 +110,16 @@ impl Node {
         let (height, height_seen) = watch::channel(tip.height);
         let (view, viewed) = watch::channel(view);
         let inner = join(ground, loaded, ledger, listening, (height_seen, viewed))?;
-        let listeners = Arc::new(Listeners::new(&inner, height, view));
         Written::load(&inner);
+        let listeners = Arc::new(Listeners::new(&inner, height, view, finder));
+        let last = Best {
+            hash: tip.header.block_hash(),
+            height: tip.height,
+        };
+        listeners
+            .hear_late(last)
+            .await
+            .map_err(CatchUpError::from)?;
         run_queued_events(&inner).await;
         let never_left = inner.fail_what_never_left().await?;
         if never_left > 0 {

@@ -133,7 +133,7 @@ impl FutureSpawner for EagerSpawner {
 
 /// A chain filter that wants every block whole.
 ///
-/// Our chain client delivers whole blocks, so LDK's wishes for single transactions are met anyway.
+/// bitcoind delivers whole blocks, so LDK's wishes for single transactions are met anyway.
 pub(crate) struct WholeBlocks;
 
 impl lightning::chain::Filter for WholeBlocks {

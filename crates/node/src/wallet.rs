@@ -9,14 +9,17 @@ pub(crate) use spend::Spend;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bdk_wallet::chain::{BlockId, Merge};
+use bdk_wallet::chain::{BlockId, ChainPosition, ConfirmationBlockTime, Indexer, Merge, TxUpdate};
 use bdk_wallet::error::CreateTxError;
 use bdk_wallet::template::Bip84;
 use bdk_wallet::{ChangeSet, KeychainKind, LoadError, Wallet};
 use bitcoin::bip32::Xpriv;
-use bitcoin::{Address, Amount, Block, Network, OutPoint, ScriptBuf, Transaction, Txid};
+use bitcoin::block::Header;
+use bitcoin::{Address, Amount, Block, BlockHash, Network, OutPoint, ScriptBuf, Transaction, Txid};
+use lightning::chain::transaction::TransactionData;
 use lightning::chain::{BlockLocator, Listen};
 use lightning::sign::ChangeDestinationSource;
+use sendpay_chain::client::Confirmed;
 use sendpay_store::Store;
 use sendpay_store::kv::KvError;
 use thiserror::Error;
@@ -268,6 +271,63 @@ impl ChainWallet {
         drop(self.keep(&mut inner));
     }
 
+    /// Every script that may be paid: those of all addresses that were given out, and of some to come.
+    pub(crate) fn scripts(&self) -> Vec<ScriptBuf> {
+        let inner = self.lock();
+        let all = inner.wallet.spk_index().inner().all_spks();
+        all.values().cloned().collect()
+    }
+
+    /// The transactions of the wallet that are in blocks, with these.
+    pub(crate) fn confirmed(&self) -> Vec<(Txid, u32, BlockHash)> {
+        let inner = self.lock();
+        let blocks = inner
+            .wallet
+            .transactions()
+            .filter_map(|found| match found.chain_position {
+                ChainPosition::Confirmed { anchor, .. } => {
+                    let BlockId { height, hash } = anchor.block_id;
+                    Some((found.tx_node.txid, height, hash))
+                }
+                ChainPosition::Unconfirmed { .. } => None,
+            });
+        blocks.collect()
+    }
+
+    /// Takes a transaction of a block that the wallet has heard of already.
+    pub(crate) fn confirm_late(&self, late: &Confirmed) {
+        let mut inner = self.lock();
+        let block_id = BlockId {
+            height: late.height,
+            hash: late.header.block_hash(),
+        };
+        let anchor = ConfirmationBlockTime {
+            block_id,
+            confirmation_time: u64::from(late.header.time),
+        };
+        let transaction = Arc::new(late.transaction.clone());
+        let is_ours = inner.wallet.spk_index().is_tx_relevant(&transaction);
+        if !is_ours {
+            return;
+        }
+        let mut tx_update = TxUpdate::default();
+        tx_update
+            .anchors
+            .insert((anchor, transaction.compute_txid()));
+        tx_update.txs.push(transaction);
+        let update = bdk_wallet::Update {
+            tx_update,
+            // Of a block that is older than the wallet's first, nothing is known until now.
+            chain: Some(inner.wallet.latest_checkpoint().insert(block_id)),
+            ..Default::default()
+        };
+        if let Err(cause) = inner.wallet.apply_update(update) {
+            let height = late.height;
+            tracing::error!(height, %cause, "the wallet cannot join this block to its chain");
+        }
+        drop(self.keep(&mut inner));
+    }
+
     /// Our own transactions that are in no block.
     pub(crate) fn unconfirmed(&self) -> Vec<Transaction> {
         let inner = self.lock();
@@ -363,17 +423,14 @@ fn read_changes(store: &Store) -> Result<(Option<ChangeSet>, Vec<String>), Walle
 }
 
 impl Listen for ChainWallet {
-    fn filtered_block_connected(
-        &self,
-        _: &bitcoin::block::Header,
-        _: &lightning::chain::transaction::TransactionData,
-        height: u32,
-    ) {
-        // Our chain client fetches whole blocks only.
-        tracing::error!(
-            height,
-            "the wallet was given a block without its transactions"
-        );
+    /// A block with only those of its transactions that pay or spend from the wallet.
+    fn filtered_block_connected(&self, header: &Header, data: &TransactionData, height: u32) {
+        let block = Block {
+            header: *header,
+            txdata: data.iter().map(|(_, found)| (*found).clone()).collect(),
+        };
+        // BDK looks at the transactions one by one: it does not miss the others.
+        self.block_connected(&block, height);
     }
 
     fn block_connected(&self, block: &Block, height: u32) {

@@ -13,6 +13,7 @@ use lightning_block_sync::rpc::{RpcClient, RpcClientError};
 use serde_json::Value;
 
 use super::Auth;
+use super::electrum::ElectrumError;
 
 /// HTTP: the credentials were refused.
 const UNAUTHORIZED: i32 = 401;
@@ -85,6 +86,15 @@ pub enum CallError {
         /// bitcoind's words.
         message: String,
     },
+    /// Electrum servers gave no answer that can be used.
+    #[error(transparent)]
+    Electrum(#[from] ElectrumError),
+    /// Electrum servers cannot be asked for this.
+    #[error("{method} is for bitcoind only, and this node asks Electrum servers")]
+    NotOfElectrum {
+        /// What was to be asked.
+        method: &'static str,
+    },
     /// The server answered something that is no answer to this.
     #[error("{method}: the chain's answer makes no sense: {detail}")]
     Malformed {
@@ -135,7 +145,10 @@ impl CallError {
             | CallError::Unreachable { .. }
             | CallError::Slow { .. }
             | CallError::Http { .. } => true,
-            CallError::Refused { .. } | CallError::Malformed { .. } => false,
+            CallError::Electrum(error) => error.is_unasked(),
+            CallError::Refused { .. }
+            | CallError::Malformed { .. }
+            | CallError::NotOfElectrum { .. } => false,
         }
     }
 

@@ -27,6 +27,11 @@ const MAXIMUM_MARGIN_SAT_PER_KW: u32 = 2_500;
 /// that we take from a peer is lower by it.
 const ROUNDING_SAT_PER_KW: u32 = 250;
 
+/// The highest rate that is believed of an Electrum server, 1000 satoshi for each virtual byte: the real
+/// network has asked for that in a few hours of its life. A server that says more would have us give
+/// what we have to miners.
+const ELECTRUM_SAT_PER_KW_MAX: u32 = 250_000;
+
 /// One kind of rate.
 struct Rate {
     /// In how many blocks a transaction should be in.
@@ -267,6 +272,10 @@ impl ChainClient {
     }
 
     async fn estimate(&self, rate: &Rate) -> Result<Option<u32>, CallError> {
+        if let Some(electrum) = self.electrum() {
+            let estimate = electrum.estimate(rate.blocks).await?;
+            return Ok(estimate.map(believed));
+        }
         let mode = if rate.conservative {
             "CONSERVATIVE"
         } else {
@@ -280,10 +289,22 @@ impl ChainClient {
 
     /// Below this nothing gets into the mempool.
     async fn mempool_floor(&self) -> Result<u32, CallError> {
+        if let Some(electrum) = self.electrum() {
+            let floor = electrum.relay_floor().await?.map_or(0, believed);
+            return Ok(floor.max(FEERATE_FLOOR_SATS_PER_KW));
+        }
         let info = self.call("getmempoolinfo", &[]).await?;
         let floor = info.get("mempoolminfee").and_then(sat_per_kw);
         Ok(floor.unwrap_or(0).max(FEERATE_FLOOR_SATS_PER_KW))
     }
+}
+
+/// What is believed of a rate that an Electrum server says.
+fn believed(sat_per_kw: u32) -> u32 {
+    if sat_per_kw > ELECTRUM_SAT_PER_KW_MAX {
+        tracing::warn!(sat_per_kw, "an Electrum server's fee rate is not believed");
+    }
+    sat_per_kw.min(ELECTRUM_SAT_PER_KW_MAX)
 }
 
 /// What a kind makes of an estimate.

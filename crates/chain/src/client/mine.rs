@@ -23,7 +23,7 @@ impl ChainClient {
         let params = [json!(count), json!(address.to_string())];
         // On a connection of its own and without a second try, which might make them twice.
         let hashes: Value = self
-            .inner
+            .bitcoind(method)?
             .connection
             .call_alone(method, &params, Duration::ZERO)
             .await?;

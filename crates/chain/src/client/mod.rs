@@ -1,12 +1,14 @@
-//! The one way the node talks to a chain: bitcoind's JSON-RPC over HTTP, or the same dialect from
-//! the embedded regtest chain.
+//! The one way the node talks to a chain: bitcoind's JSON-RPC over HTTP, the same dialect from the
+//! embedded regtest chain, or Electrum servers.
 //!
 //! [`ChainClient`] is a block source for `lightning-block-sync` and sends transactions; [`Fees`] is
 //! LDK's fee estimator and [`Broadcaster`] LDK's broadcaster. What the blocks mean is left to those
-//! who listen to them.
+//! who listen to them. From Electrum servers the blocks come without transactions: those that somebody
+//! watches for are found with [`Electrum::confirmed`].
 
 mod broadcast;
 mod connection;
+mod electrum;
 mod fees;
 mod mine;
 mod source;
@@ -19,10 +21,15 @@ use std::sync::Arc;
 
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{BlockHash, Network, Transaction};
+use lightning_block_sync::BlockHeaderData;
 use serde_json::{Value, json};
 
 pub use broadcast::{BROADCAST_QUEUE_MAX, Broadcaster};
 pub use connection::CallError;
+pub use electrum::{
+    Confirmed, Electrum, ElectrumAddress, ElectrumAddressError, ElectrumConfig, ElectrumError,
+    Found, TrustError,
+};
 pub use fees::{Estimate, Fees};
 
 use connection::Connection;
@@ -178,9 +185,20 @@ pub struct ChainClient {
 }
 
 struct Inner {
-    connection: Connection,
+    backend: Backend,
     network: Network,
     fees: Fees,
+}
+
+/// Who is asked.
+enum Backend {
+    Bitcoind(Bitcoind),
+    Electrum(Electrum),
+}
+
+/// bitcoind's RPC, or the embedded chain's.
+struct Bitcoind {
+    connection: Connection,
     wait_support: WaitSupport,
 }
 
@@ -195,10 +213,12 @@ impl ChainClient {
         let connection = Connection::open(config.rpc_address, config.auth)?;
         let client = ChainClient {
             inner: Arc::new(Inner {
-                connection,
+                backend: Backend::Bitcoind(Bitcoind {
+                    connection,
+                    wait_support: WaitSupport::default(),
+                }),
                 network: config.network,
                 fees: Fees::default(),
-                wait_support: WaitSupport::default(),
             }),
         };
         let starting = |error| match error {
@@ -236,6 +256,39 @@ impl ChainClient {
         Ok(client)
     }
 
+    /// A client of Electrum servers. None is asked yet, so that whoever waits for them to be there asks
+    /// this client again, which knows how soon.
+    ///
+    /// # Errors
+    ///
+    /// What servers must prove to be cannot be said.
+    pub fn of_electrum(config: ElectrumConfig) -> Result<ChainClient, TrustError> {
+        let network = config.network;
+        Ok(ChainClient {
+            inner: Arc::new(Inner {
+                backend: Backend::Electrum(Electrum::new(config)?),
+                network,
+                fees: Fees::default(),
+            }),
+        })
+    }
+
+    /// The Electrum servers, if these are what is asked.
+    pub fn electrum(&self) -> Option<&Electrum> {
+        match &self.inner.backend {
+            Backend::Electrum(electrum) => Some(electrum),
+            Backend::Bitcoind(_) => None,
+        }
+    }
+
+    /// bitcoind, for what only it can be asked.
+    fn bitcoind(&self, method: &'static str) -> Result<&Bitcoind, CallError> {
+        match &self.inner.backend {
+            Backend::Bitcoind(bitcoind) => Ok(bitcoind),
+            Backend::Electrum(_) => Err(CallError::NotOfElectrum { method }),
+        }
+    }
+
     /// The network of the chain.
     pub fn network(&self) -> Network {
         self.inner.network
@@ -258,7 +311,10 @@ impl ChainClient {
     ///
     /// The chain could not be asked, or answered something else.
     pub async fn best_block(&self) -> Result<Best, CallError> {
-        Ok(self.state().await?.best)
+        match self.electrum() {
+            Some(electrum) => Ok(best_of(&electrum.best().await?)),
+            None => Ok(self.state().await?.best),
+        }
     }
 
     /// How far the chain has come.
@@ -267,6 +323,16 @@ impl ChainClient {
     ///
     /// The chain could not be asked, or answered something else.
     pub async fn state(&self) -> Result<ChainState, CallError> {
+        if let Some(electrum) = self.electrum() {
+            let best = electrum.best().await?;
+            return Ok(ChainState {
+                best: best_of(&best),
+                headers: best.height,
+                initial_block_download: false,
+                median_time: electrum.median_time(best.height).await?,
+                pruned_below: None,
+            });
+        }
         let method = "getblockchaininfo";
         let info = self.call(method, &[]).await?;
         let height = |name: &str| {
@@ -300,6 +366,10 @@ impl ChainClient {
     ///
     /// The chain could not be asked, or answered something else.
     pub async fn block_hash(&self, height: u32) -> Result<Option<BlockHash>, CallError> {
+        if let Some(electrum) = self.electrum() {
+            let data = electrum.header_at(height).await?;
+            return Ok(data.map(|data| data.header.block_hash()));
+        }
         let method = "getblockhash";
         let hash = match self.call(method, &[json!(height)]).await {
             Err(CallError::Refused {
@@ -319,6 +389,9 @@ impl ChainClient {
     ///
     /// See [`BroadcastError`].
     pub async fn broadcast(&self, transaction: &Transaction) -> Result<(), BroadcastError> {
+        if let Some(electrum) = self.electrum() {
+            return broadcast_by(electrum, transaction).await;
+        }
         let hex = json!(serialize_hex(transaction));
         match self.call("sendrawtransaction", &[hex]).await {
             Ok(_)
@@ -361,11 +434,8 @@ impl ChainClient {
                 .iter()
                 .map(|transaction| serialize_hex(*transaction))
                 .collect();
-            let answer = self.call("submitpackage", &[json!(hex)]).await;
-            match answer {
-                Ok(answer) if answer.get("package_msg") == Some(&json!("success")) => return Ok(()),
-                Ok(_) | Err(CallError::Refused { .. }) => {}
-                Err(error) => return Err(error.into()),
+            if self.submit_package(hex).await? {
+                return Ok(());
             }
         }
         let mut outcome = Ok(());
@@ -376,8 +446,61 @@ impl ChainClient {
         outcome
     }
 
-    /// Asks for anything, with the answer as JSON.
+    /// Hands over transactions together. False: they were not taken so.
+    async fn submit_package(&self, hex: Vec<String>) -> Result<bool, CallError> {
+        if let Some(electrum) = self.electrum() {
+            let method = "blockchain.transaction.broadcast_package";
+            return match electrum.call(method, json!([hex])).await {
+                Ok(answer) => Ok(answer.get("success") == Some(&json!(true))),
+                // Servers of an older protocol do not know it.
+                Err(ElectrumError::Refused { .. }) => Ok(false),
+                Err(error) => Err(error.into()),
+            };
+        }
+        match self.call("submitpackage", &[json!(hex)]).await {
+            Ok(answer) => Ok(answer.get("package_msg") == Some(&json!("success"))),
+            Err(CallError::Refused { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks bitcoind for anything, with the answer as JSON.
     async fn call(&self, method: &'static str, params: &[Value]) -> Result<Value, CallError> {
-        self.inner.connection.call(method, params).await
+        self.bitcoind(method)?.connection.call(method, params).await
+    }
+}
+
+fn best_of(data: &BlockHeaderData) -> Best {
+    Best {
+        hash: data.header.block_hash(),
+        height: data.height,
+    }
+}
+
+/// bitcoind's words for a transaction that is in the chain, which come through Electrum servers without
+/// its numbers.
+const IN_CHAIN_WORDS: [&str; 2] = ["already in block chain", "already in utxo set"];
+
+/// Sends a transaction by an Electrum server.
+async fn broadcast_by(
+    electrum: &Electrum,
+    transaction: &Transaction,
+) -> Result<(), BroadcastError> {
+    match electrum.broadcast(transaction).await {
+        Ok(()) => Ok(()),
+        Err(ElectrumError::Refused { message, .. })
+            if KNOWN_REASONS
+                .iter()
+                .chain(&IN_CHAIN_WORDS)
+                .any(|reason| message.contains(reason)) =>
+        {
+            Ok(())
+        }
+        Err(ElectrumError::Refused { code, message, .. }) => Err(BroadcastError::Refused {
+            txid: transaction.compute_txid(),
+            code,
+            message,
+        }),
+        Err(error) => Err(CallError::from(error).into()),
     }
 }

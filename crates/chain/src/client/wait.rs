@@ -1,4 +1,5 @@
-//! Waits for a new block: by `waitfornewblock` where the server has it, else by asking again.
+//! Waits for a new block: by `waitfornewblock` where bitcoind has it, else by asking again. Electrum
+//! servers tell of it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::connection::CallError;
-use super::{Best, ChainClient};
+use super::{Best, ChainClient, best_of};
 
 /// One wait of a server that is told what we know. Short enough that a server which is gone is
 /// noticed, and below the 30 s after which bitcoind may close a connection.
@@ -68,6 +69,9 @@ impl ChainClient {
         known: BlockHash,
         timeout: Duration,
     ) -> Result<Best, CallError> {
+        if let Some(electrum) = self.electrum() {
+            return Ok(best_of(&electrum.wait_for_news(known, timeout).await?));
+        }
         let deadline = Instant::now() + timeout;
         loop {
             let best = self.best_block().await?;
@@ -80,7 +84,9 @@ impl ChainClient {
     }
 
     async fn wait_once(&self, known: BlockHash, left: Duration) -> Result<(), CallError> {
-        let support = self.inner.wait_support.get();
+        let method = "waitfornewblock";
+        let bitcoind = self.bitcoind(method)?;
+        let support = bitcoind.wait_support.get();
         let (longest, tip) = match support {
             Support::WithTip => (WAIT, Some(json!(known))),
             Support::Blind => (WAIT_BLIND, None),
@@ -94,9 +100,7 @@ impl ChainClient {
             .unwrap_or(u64::MAX)
             .max(1);
         let params: Vec<Value> = std::iter::once(json!(timeout_ms)).chain(tip).collect();
-        let method = "waitfornewblock";
-        let waited = self
-            .inner
+        let waited = bitcoind
             .connection
             .call_alone::<Value>(method, &params, Duration::from_millis(timeout_ms))
             .await;
@@ -107,7 +111,7 @@ impl ChainClient {
                     Support::WithTip if code != RPC_METHOD_NOT_FOUND => Support::Blind,
                     _ => Support::Poll,
                 };
-                self.inner.wait_support.at_most(next);
+                bitcoind.wait_support.at_most(next);
                 Ok(())
             }
             Err(error) => Err(error),

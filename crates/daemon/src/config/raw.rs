@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use sendpay_chain::client::{ElectrumAddress, ElectrumAddressError};
 use sendpay_node::AnnouncedAddressError;
 use sendpay_rpc::value::Amounts;
 
@@ -12,6 +13,9 @@ use super::keys::settings;
 use super::{
     ALIAS_BYTES_MAX, ChainAuth, ChainConfig, Config, ConfigError, LogLevel, Network, socket_address,
 };
+
+/// Electrum servers that may be configured: with more, nobody would read why each of them failed.
+const ELECTRUM_SERVERS_MAX: usize = 32;
 
 settings! {
     /// What the user wrote.
@@ -34,8 +38,8 @@ settings! {
         proxy: String = unset(r#""127.0.0.1:9050""#),
         /// How amounts of payments are written: msat-strings ("1000msat") or integer.
         amounts: Amounts = default(r#""msat-strings""#),
-        /// Where blocks come from and transactions go: bitcoind's RPC, or that of the embedded chain.
-        /// Without any of these keys it is the embedded chain in DIR/chain, if there is one, else
+        /// Where blocks come from and transactions go: bitcoind's RPC, that of the embedded chain, or
+        /// Electrum servers. Without any of these keys it is the embedded chain in DIR/chain, if there is one, else
         /// bitcoind on this machine with its cookie in ~/.bitcoin.
         chain: RawChain = table(RawChain),
         /// Which old records are removed.
@@ -61,6 +65,13 @@ settings! {
         user: String = unset(r#""sendpay""#),
         /// The password to log in with.
         password: String = secret("..."),
+        /// Electrum servers to ask instead of bitcoind, the first first, as ssl://host:port or
+        /// tcp://host:port: when one fails, the next is asked. With a proxy, they are reached through
+        /// it. They see which scripts this node watches. Not together with the keys above.
+        electrum: Vec<String> = unset(r#"["ssl://electrum.example.com:50002"]"#),
+        /// A PEM file with certificates of Electrum servers that sign theirs themselves. All others must
+        /// have one that this system's root certificates vouch for.
+        electrum_certificates: PathBuf = unset(r#""/home/me/electrum.pem""#),
     }
 }
 
@@ -116,14 +127,30 @@ impl RawChain {
             key,
             problem: problem.to_owned(),
         };
+        let of_bitcoind = self.rpc_address.is_some()
+            || self.cookie_file.is_some()
+            || self.user.is_some()
+            || self.password.is_some();
+        if let Some(servers) = &self.electrum {
+            if of_bitcoind || self.embedded_dir.is_some() {
+                let problem = "cannot be given together with keys of bitcoind or of the embedded \
+                               chain: a node has one chain backend";
+                return Err(wrong("chain.electrum", problem));
+            }
+            return Ok(ChainConfig {
+                rpc_address: None,
+                auth: ChainAuth::Electrum {
+                    servers: electrum_servers(servers)?,
+                    certificates: self.electrum_certificates,
+                },
+            });
+        }
+        if self.electrum_certificates.is_some() {
+            let problem = "does nothing without chain.electrum";
+            return Err(wrong("chain.electrum_certificates", problem));
+        }
         if let Some(dir) = self.embedded_dir {
-            let others = [
-                self.rpc_address.is_some(),
-                self.cookie_file.is_some(),
-                self.user.is_some(),
-                self.password.is_some(),
-            ];
-            if others.contains(&true) {
+            if of_bitcoind {
                 let problem = "cannot be given together with other keys of chain";
                 return Err(wrong("chain.embedded_dir", problem));
             }
@@ -159,6 +186,25 @@ impl RawChain {
             auth,
         })
     }
+}
+
+fn electrum_servers(texts: &[String]) -> Result<Vec<ElectrumAddress>, ConfigError> {
+    let wrong = |problem: String| ConfigError::Value {
+        key: "chain.electrum",
+        problem,
+    };
+    if texts.is_empty() {
+        return Err(wrong("has no server in it".to_owned()));
+    }
+    if texts.len() > ELECTRUM_SERVERS_MAX {
+        let problem = format!("has more than {ELECTRUM_SERVERS_MAX} servers in it");
+        return Err(wrong(problem));
+    }
+    let servers = texts.iter().map(|text| {
+        text.parse()
+            .map_err(|error: ElectrumAddressError| wrong(format!("{text:?} {error}")))
+    });
+    servers.collect()
 }
 
 fn check_alias(alias: String) -> Result<String, ConfigError> {

@@ -50,6 +50,11 @@ impl Options<'_> {
         self.shown.insert(key.to_owned(), value);
     }
 
+    /// An option of ours with several values.
+    fn list(&mut self, key: &str, values: &[String]) {
+        self.texts(key, key, values);
+    }
+
     /// An option that can be given more than once in CLN.
     fn texts(&mut self, key: &str, cln: &str, values: &[String]) {
         let source = self.source(key);
@@ -114,6 +119,16 @@ fn chain(options: &mut Options<'_>) {
         ChainAuth::UserPassword { user, .. } => {
             options.text("chain.user", None, user);
             options.text("chain.password", None, CONCEALED);
+        }
+        ChainAuth::Electrum {
+            servers,
+            certificates,
+        } => {
+            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            options.list("chain.electrum", &servers);
+            if let Some(path) = certificates {
+                options.text("chain.electrum_certificates", None, path.display());
+            }
         }
         ChainAuth::Unset => {}
     }

@@ -6,9 +6,9 @@ use std::os::unix::net::UnixStream;
 use bitcoin::consensus::encode::deserialize_hex;
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Node, PATIENCE, Pair, wait_for, with_both_backends};
+use crate::harness::{Backend, Node, PATIENCE, Pair, wait_for, with_every_backend};
 
-with_both_backends! {
+with_every_backend! {
     a_mutual_close_is_in_the_next_block_and_pays_both_wallets,
     a_mutual_close_pays_the_destination_that_was_named,
     a_close_without_the_other_end_comes_after_the_timeout_and_pays_the_wallet_in_the_end,

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Line, Node, direction, wait_for, with_both_backends};
+use crate::harness::{Backend, Line, Node, direction, wait_for, with_every_backend};
 
 /// Who is to blame, as CLN tells it.
 struct Expected<'a> {
@@ -147,7 +147,7 @@ fn without_the_first_peer_nothing_is_sent_and_nothing_recorded() {
     assert!(line.alice.payments().is_empty());
 }
 
-with_both_backends! {
+with_every_backend! {
     an_htlc_that_ends_on_chain_fails_six_blocks_deep_and_without_a_guess,
 }
 

@@ -14,18 +14,24 @@ use sendpay_rpc::error::RpcError;
 use serde_json::{Value, json};
 
 // The benches name this file by a path of theirs, so its parts are named from its directory.
+#[path = "../../../../tests/electrs/between.rs"]
+mod between;
 #[path = "harness/chain.rs"]
 mod chain;
+#[path = "../../../../tests/electrs/process.rs"]
+mod electrs_process;
 #[path = "harness/network.rs"]
 mod network;
 #[path = "../../../../tests/bitcoind/process.rs"]
 mod process;
 
 #[allow(unused_imports)]
+pub use between::{Between, Lie};
+#[allow(unused_imports)]
 pub use chain::Backend;
 pub use chain::Chain;
 #[allow(unused_imports)]
-pub(crate) use chain::with_both_backends;
+pub(crate) use chain::{with_both_backends, with_every_backend};
 // A bench uses fewer of them than the tests.
 #[allow(unused_imports)]
 pub use network::{Chained, Diamond, FORWARD_FEE_MSAT, Line, Pair, direct, direction, hop};

@@ -17,6 +17,7 @@ mod cln;
 mod cln_rpc;
 mod closes;
 mod crash;
+mod electrum;
 mod errors;
 mod failures;
 mod filters;

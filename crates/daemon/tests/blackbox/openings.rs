@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::harness::{Backend, Chain, Node, Pair, wait_for, with_both_backends};
+use crate::harness::{Backend, Chain, Node, Pair, wait_for, with_every_backend};
 
-with_both_backends! {
+with_every_backend! {
     funding_that_was_not_sent_before_a_crash_is_sent_after_it,
 }
 

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Node, Pair, hop, wait_for, with_both_backends};
+use crate::harness::{Backend, Node, Pair, hop, wait_for, with_every_backend};
 
 /// The hash of a preimage of 32 times 1.
 const PREIMAGE: &str = "0101010101010101010101010101010101010101010101010101010101010101";
 const HASH: &str = "72cd6e8422c407fb6d098690f1130b7ded7ec2f7f5e1d30bd9d521f015363793";
 
-with_both_backends! {
+with_every_backend! {
     payments_go_on_when_three_blocks_above_the_funding_are_reorganised,
     a_channel_whose_funding_block_is_taken_back_is_closed_and_its_coins_return,
     coins_of_a_reorganised_block_leave_the_wallet_and_come_again_with_another,

@@ -5,13 +5,13 @@ use bitcoin::Transaction;
 use bitcoin::consensus::encode::deserialize_hex;
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Pair, hop, wait_for, with_both_backends};
+use crate::harness::{Backend, Pair, hop, wait_for, with_every_backend};
 
 /// The hash of a preimage of 32 times 1.
 const PREIMAGE: &str = "0101010101010101010101010101010101010101010101010101010101010101";
 const HASH: &str = "72cd6e8422c407fb6d098690f1130b7ded7ec2f7f5e1d30bd9d521f015363793";
 
-with_both_backends! {
+with_every_backend! {
     a_claim_on_chain_completes_the_payment_and_stays_its_proof_when_it_is_reorganised_away,
 }
 
@@ -161,14 +161,29 @@ fn a_claim_on_chain_completes_the_payment_and_stays_its_proof_when_it_is_reorgan
     assert!(info.get("warning_late_preimage").is_none());
 }
 
-#[test]
-fn a_timeout_that_a_claim_takes_the_place_of_was_never_a_failure() {
-    // The embedded chain cannot be made to forget what waits for a block.
+// The embedded chain cannot be made to forget what waits for a block.
+mod forgetful {
+    #[test]
+    fn bitcoind() {
+        super::a_timeout_that_a_claim_takes_the_place_of_was_never_a_failure(
+            crate::harness::Backend::Bitcoind,
+        );
+    }
+
+    #[test]
+    fn electrs() {
+        super::a_timeout_that_a_claim_takes_the_place_of_was_never_a_failure(
+            crate::harness::Backend::Electrs,
+        );
+    }
+}
+
+fn a_timeout_that_a_claim_takes_the_place_of_was_never_a_failure(backend: Backend) {
     let Claimed {
         mut pair,
         claim,
         cltv_expiry,
-    } = Claimed::on(Backend::Bitcoind);
+    } = Claimed::on(backend);
     pair.chain.forget_mempool();
     pair.alice.resume();
     pair.alice.wait_for_height(pair.chain.height());

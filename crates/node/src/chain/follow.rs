@@ -16,7 +16,7 @@ use lightning_block_sync::{
     BlockHeaderData, BlockSourceError, BlockSourceErrorKind, BlockSourceResult, HEADER_CACHE_LIMIT,
     HeaderCache, SpvClient,
 };
-use sendpay_chain::client::{Best, ChainClient};
+use sendpay_chain::client::{Best, CallError, ChainClient};
 use tokio::sync::watch;
 
 use super::{Listeners, cause_text};
@@ -81,16 +81,19 @@ pub(crate) async fn follow(
             let followed = match client.best_block().await {
                 Ok(best) => {
                     listeners.aim(best.height);
-                    let polled = spv.poll_best_tip().await.map(|(tip, _)| tip);
-                    outcome(best, polled, &listeners, &poll)
+                    hear(best, &mut spv, &listeners, &poll).await
                 }
                 Err(cause) => Err(cause.to_string()),
             };
             let waited = match followed {
                 Ok(known) => {
                     listeners.followed();
-                    let waited = client.wait_for_block(known, BLOCK_WAIT).await;
-                    waited.map(|_| ()).map_err(|cause| cause.to_string())
+                    tokio::select! {
+                        waited = client.wait_for_block(known, BLOCK_WAIT) => {
+                            waited.map(|_| ()).map_err(|cause| cause.to_string())
+                        }
+                        () = more(&listeners) => Ok(()),
+                    }
                 }
                 Err(text) => Err(text),
             };
@@ -107,6 +110,31 @@ pub(crate) async fn follow(
     tokio::select! {
         () = run => {}
         _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// Hears of all blocks up to the best, with what is in them. The block to wait beyond, or what is wrong.
+async fn hear<P: Poll + Send + Sync>(
+    best: Best,
+    spv: &mut SpvClient<Shared<P>, Arc<Listeners>>,
+    listeners: &Listeners,
+    poll: &Checking<P>,
+) -> Result<BlockHash, String> {
+    let text = |cause: CallError| cause.to_string();
+    listeners.look(best).await.map_err(text)?;
+    let polled = spv.poll_best_tip().await.map(|(tip, _)| tip);
+    let known = outcome(best, polled, listeners, poll)?;
+    if known == best.hash {
+        listeners.hear_late(best).await.map_err(text)?;
+    }
+    Ok(known)
+}
+
+/// Returns when there is more to look up, without a new block.
+async fn more(listeners: &Listeners) {
+    match &listeners.finder {
+        Some(finder) => finder.more().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -17,16 +17,16 @@ use crate::client::ChainClient;
 
 /// Writes down what it hears.
 #[derive(Default)]
-struct Recorder(Mutex<Vec<Heard>>);
+pub(super) struct Recorder(Mutex<Vec<Heard>>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Heard {
+pub(super) enum Heard {
     Connected(u32, BlockHash),
     DisconnectedTo(u32, BlockHash),
 }
 
 impl Recorder {
-    fn take(&self) -> Vec<Heard> {
+    pub(super) fn take(&self) -> Vec<Heard> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
@@ -48,7 +48,7 @@ impl Listen for Recorder {
 }
 
 /// The blocks of a best chain from a height on, as they would be heard.
-fn connected(first: u32, hashes: &[BlockHash]) -> Vec<Heard> {
+pub(super) fn connected(first: u32, hashes: &[BlockHash]) -> Vec<Heard> {
     (first..)
         .zip(hashes)
         .map(|(height, hash)| Heard::Connected(height, *hash))

@@ -8,8 +8,15 @@
     clippy::panic
 )]
 
+#[path = "../../../../../tests/electrs/between.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod between;
 mod broadcast;
 mod connect;
+#[path = "../../../../../tests/electrs/process.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod electrs_process;
+mod electrum;
 mod fees;
 mod follow;
 #[path = "../../../../../tests/bitcoind/process.rs"]

@@ -1,4 +1,5 @@
-//! The chain of a test, embedded or Bitcoin Core's, and what a test makes it do.
+//! The chain of a test, embedded or Bitcoin Core's, with or without an Electrum server above it, and what
+//! a test makes it do.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use sendpay_chain::regtest::Regtest;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use super::electrs_process::{BITCOIND_OPTION, Electrs};
 use super::process::Bitcoind;
 
 /// A key of nobody: blocks that no node should be paid by.
@@ -23,7 +25,25 @@ pub enum Backend {
     Embedded,
     /// Bitcoin Core.
     Bitcoind,
+    /// Bitcoin Core, which the nodes see through an Electrum server only.
+    Electrs,
 }
+
+/// Runs each test with all three.
+#[allow(unused_macros)]
+macro_rules! with_every_backend {
+    ($($test:ident,)*) => {
+        crate::harness::with_both_backends! { $($test,)* }
+
+        mod electrs {
+            $(#[test]
+            fn $test() {
+                super::$test(crate::harness::Backend::Electrs);
+            })*
+        }
+    };
+}
+pub(crate) use with_every_backend;
 
 /// Runs each test with both backends. The benches, which have this file too, do not.
 #[allow(unused_macros)]
@@ -49,6 +69,7 @@ pub(crate) use with_both_backends;
 enum Server {
     Embedded(Regtest),
     Bitcoind(Bitcoind),
+    Electrs(Electrs, Bitcoind),
 }
 
 /// The chain of one test.
@@ -100,8 +121,29 @@ impl Chain {
     /// The bitcoind that makes the blocks.
     pub fn bitcoind(&mut self) -> &mut Bitcoind {
         match self.server.as_mut().unwrap() {
-            Server::Bitcoind(bitcoind) => bitcoind,
+            Server::Bitcoind(bitcoind) | Server::Electrs(_, bitcoind) => bitcoind,
             Server::Embedded(_) => panic!("this is the embedded chain"),
+        }
+    }
+
+    /// The Electrum server above it.
+    pub fn electrs(&mut self) -> &mut Electrs {
+        match self.server.as_mut().unwrap() {
+            Server::Electrs(electrs, _) => electrs,
+            _ => panic!("there is no Electrum server"),
+        }
+    }
+
+    /// One more Electrum server above the same bitcoind.
+    pub fn another_electrs(&self, dir: &Path) -> Electrs {
+        let (address, cookie_file) = door(self.server.as_ref().unwrap());
+        Electrs::start(dir, &address, &cookie_file)
+    }
+
+    /// The Electrum server has new blocks to see.
+    fn hurry(&self) {
+        if let Some(Server::Electrs(electrs, _)) = &self.server {
+            electrs.hurry();
         }
     }
 
@@ -109,6 +151,10 @@ impl Chain {
     pub fn stop(&mut self) {
         match self.server.as_mut().unwrap() {
             Server::Bitcoind(bitcoind) => bitcoind.stop(),
+            Server::Electrs(electrs, bitcoind) => {
+                electrs.kill();
+                bitcoind.stop();
+            }
             Server::Embedded(_) => {
                 if let Some(Server::Embedded(regtest)) = self.server.take() {
                     self.runtime.block_on(regtest.stop());
@@ -122,11 +168,18 @@ impl Chain {
         self.bitcoind().kill();
     }
 
-    /// What waits for a block waits no more. For bitcoind only, which is away for a moment.
+    /// What waits for a block waits no more. For bitcoind only, which is away for a moment, and what is
+    /// above it too.
     pub fn forget_mempool(&mut self) {
+        if let Some(Server::Electrs(electrs, _)) = &mut self.server {
+            electrs.kill();
+        }
         let bitcoind = self.bitcoind();
         bitcoind.stop_and_forget_mempool();
         bitcoind.resume();
+        if let Some(Server::Electrs(electrs, _)) = &mut self.server {
+            electrs.resume();
+        }
         let server = self.server.as_ref().unwrap();
         self.client = self.runtime.block_on(connect(server, Network::Regtest));
     }
@@ -135,6 +188,10 @@ impl Chain {
     pub fn resume(&mut self, dir: &Path) {
         match &mut self.server {
             Some(Server::Bitcoind(bitcoind)) => bitcoind.resume(),
+            Some(Server::Electrs(electrs, bitcoind)) => {
+                bitcoind.resume();
+                electrs.resume();
+            }
             _ => {
                 let dir = dir.join("chain");
                 let serving = serve(&dir, Backend::Embedded);
@@ -146,6 +203,9 @@ impl Chain {
     }
 
     pub fn settings(&self) -> Vec<String> {
+        if let Some(Server::Electrs(electrs, _)) = &self.server {
+            return vec![format!("chain.electrum=tcp://{}", electrs.address())];
+        }
         let (address, cookie_file) = door(self.server.as_ref().unwrap());
         vec![
             format!("chain.rpc_address={address}"),
@@ -165,6 +225,7 @@ impl Chain {
     /// Mines a block with these transactions only, whatever else waits.
     pub fn mine_only(&self, transactions: &[&str]) {
         self.ask("generateblock", &[json!(NOBODY), json!(transactions)]);
+        self.hurry();
     }
 
     pub fn height(&self) -> u32 {
@@ -183,6 +244,7 @@ impl Chain {
         self.runtime
             .block_on(self.client.generate_to_address(count, &address))
             .unwrap();
+        self.hurry();
     }
 
     /// Mines blocks that pay nobody in the test.
@@ -220,13 +282,21 @@ impl Chain {
 fn door(server: &Server) -> (String, PathBuf) {
     match server {
         Server::Embedded(regtest) => (regtest.rpc_address().to_string(), regtest.cookie_file()),
-        Server::Bitcoind(bitcoind) => (bitcoind.rpc_address(), bitcoind.cookie_file()),
+        Server::Bitcoind(bitcoind) | Server::Electrs(_, bitcoind) => {
+            (bitcoind.rpc_address(), bitcoind.cookie_file())
+        }
     }
 }
 
 async fn serve(dir: &Path, backend: Backend) -> Server {
     match backend {
         Backend::Bitcoind => Server::Bitcoind(Bitcoind::start(dir, &[])),
+        Backend::Electrs => {
+            let bitcoind = Bitcoind::start(dir, &[BITCOIND_OPTION]);
+            let (address, cookie_file) = (bitcoind.rpc_address(), bitcoind.cookie_file());
+            let electrs = Electrs::start(&dir.join("electrs"), &address, &cookie_file);
+            Server::Electrs(electrs, bitcoind)
+        }
         Backend::Embedded => {
             let listen = "127.0.0.1:0".parse().unwrap();
             Server::Embedded(Regtest::start(dir, listen).await.unwrap())

@@ -1,0 +1,79 @@
+//! Why an Electrum server gave no answer, or none that can be believed.
+
+use super::address::ElectrumAddress;
+
+/// Why an Electrum server gave no answer, or none that can be believed.
+#[derive(Debug, thiserror::Error)]
+pub enum ElectrumError {
+    /// There is no connection.
+    #[error("the Electrum server {server} cannot be reached: {source}")]
+    Unreachable {
+        /// The server.
+        server: ElectrumAddress,
+        /// Why not; a certificate that is not believed comes here too.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The connection ended.
+    #[error("the Electrum server {server} has ended the connection: {cause}")]
+    Closed {
+        /// The server.
+        server: ElectrumAddress,
+        /// How.
+        cause: String,
+    },
+    /// It took too long.
+    #[error("the Electrum server {server} has not answered {method} in time")]
+    Slow {
+        /// The server.
+        server: ElectrumAddress,
+        /// What was asked.
+        method: &'static str,
+    },
+    /// It answered with an error of its own: too many requests, or it has not got what it should.
+    #[error("the Electrum server {server} refuses {method}: {message} (code {code})")]
+    Refused {
+        /// The server.
+        server: ElectrumAddress,
+        /// What was asked.
+        method: &'static str,
+        /// The server's number.
+        code: i64,
+        /// The server's words.
+        message: String,
+    },
+    /// The answer is no answer to this.
+    #[error("the Electrum server {server} answers {method} with what makes no sense: {detail}")]
+    Malformed {
+        /// The server.
+        server: ElectrumAddress,
+        /// What was asked.
+        method: &'static str,
+        /// What is wrong with the answer.
+        detail: String,
+    },
+    /// What it says cannot be true.
+    #[error("the Electrum server {server} does not tell the truth: {detail}")]
+    Untrue {
+        /// The server.
+        server: ElectrumAddress,
+        /// What was seen.
+        detail: String,
+    },
+    /// Its chain is another one than a moment ago.
+    #[error("the chain of the Electrum server {server} has just changed")]
+    Changed {
+        /// The server.
+        server: ElectrumAddress,
+    },
+    /// None of the servers can be used now.
+    #[error("no Electrum server can be used now: {0}")]
+    NoServer(String),
+}
+
+impl ElectrumError {
+    /// Whether nobody has looked at what was asked: the same may be asked again.
+    pub(in crate::client) fn is_unasked(&self) -> bool {
+        !matches!(self, ElectrumError::Refused { .. })
+    }
+}
