@@ -120,6 +120,7 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
         } => {
             inner.written.opened(&inner, channel_id);
             channel::pending(&inner, channel_id, user_channel_id, funding_txo);
+            inner.channels_changed.notify_waiters();
         }
         Event::ChannelReady { channel_id, .. } => {
             tracing::info!(%channel_id, "channel ready");
@@ -136,6 +137,7 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
             let written = &inner.written;
             written.closed(&inner.store, channel_id, &reason, ours.unwrap_or(0));
             channel::closed(&inner, channel_id, user_channel_id, &reason);
+            inner.channels_changed.notify_waiters();
         }
         Event::DiscardFunding { funding_info, .. } => inner.discard_funding(&funding_info),
         Event::SpendableOutputs {

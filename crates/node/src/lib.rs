@@ -12,9 +12,10 @@
 //! | `route.rs` | CLN's hops and LDK's path; `getroute.rs` finds them, `router.rs` hands them to LDK for a keysend |
 //! | `close.rs`, `terms.rs` | the end of a channel, and what is asked to forward over it |
 //! | `withdraw.rs` | payments on the chain |
+//! | `kept.rs` | what backups hold of the channels; `recovery.rs` gets the coins back with it, without channel state |
 //! | `forward.rs` | HTLCs of others, and what came of them |
 //! | `gossip.rs`, `network.rs` | how gossip comes in, and what it tells of others |
-//! | `channel.rs` (what is told of them: `channel_list.rs`, `closed_channel.rs`), `peer.rs`, `wallet.rs`, `keys.rs`, `chain.rs` | what their names say |
+//! | `channel.rs` (what is told of them: `channel_list.rs`, `closed_channel.rs`), `peer.rs`, `wallet.rs`, `keys.rs` (`seed_file.rs`), `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
 
 mod announced;
@@ -34,6 +35,7 @@ mod gossip;
 mod htlc;
 mod invoice;
 mod invoice_end;
+mod kept;
 mod keys;
 mod keysend_in;
 mod ldk;
@@ -44,9 +46,11 @@ mod new_invoice;
 mod pay;
 mod payment;
 mod peer;
+mod recovery;
 mod redact;
 mod route;
 mod router;
+mod seed_file;
 mod shutdown_keys;
 mod start;
 mod store;
@@ -83,7 +87,8 @@ pub use getroute::{GetRoute, GetRouteError};
 pub use htlc::{Htlc, HtlcStage};
 pub use invoice::{CancelHeldError, SettleHeldError};
 pub use invoice_end::{DeleteError, DeleteInvoice};
-pub use keys::{SEED_FILE, SeedError};
+pub use kept::{KEPT_AT, Kept, KeptChannel};
+pub use keys::{Seed, SeedError, decrypt_seed, encrypt_seed, seed_is_encrypted};
 pub use network::{Announced, NetworkChannel, NetworkFilter, NetworkListing, NetworkNode};
 pub use new_invoice::{
     CLTV_MAX, CLTV_MIN, HOLD_CLTV_DEFAULT, NewBolt11, NewInvoiceError, RouteHints,
@@ -91,10 +96,13 @@ pub use new_invoice::{
 pub use pay::{KeySend, PaidInvoice, Pay, PayError, Tried, Unsent, Why, new_preimage};
 pub use payment::{FirstHopError, SendPay, SendPayError, Spontaneous, StartCheckError};
 pub use peer::{ConnectError, Peer};
+pub use recovery::{KeptRow, RecoveryError, RecoveryView, is_recovering, recovery_rows};
 pub use route::{
     FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, check_route, direction, scid_text,
 };
+pub use seed_file::{PASSPHRASE_BYTES_MAX, Passphrase, SEED_FILE};
 pub use start::StartError;
+pub use store::is_channel_state;
 pub use terms::{NewTerms, TermsError};
 pub use wallet::{Coin, FundError, WalletError};
 pub use withdraw::{WithdrawError, Withdrawal, Withdrawn};
@@ -114,6 +122,8 @@ pub struct NodeConfig {
     pub color: Option<[u8; 3]>,
     /// Addresses told to the network.
     pub announce: Vec<AnnouncedAddress>,
+    /// What the seed file is encrypted with, if it is.
+    pub passphrase: Option<Passphrase>,
     /// A SOCKS5 proxy, Tor's, through which all other nodes are dialled. None dials them directly.
     pub proxy: Option<SocketAddr>,
 }
@@ -169,6 +179,14 @@ pub(crate) struct Inner {
     /// Tells that one of a new invoice.
     pub(crate) lapses_sooner: Notify,
     pub(crate) paying: pay::Running,
+    /// Told when the list of channels for backups may have changed.
+    pub(crate) channels_changed: Notify,
+    /// That list, once it was looked at.
+    pub(crate) kept: watch::Sender<Option<Arc<kept::Kept>>>,
+    /// What backups are encrypted with.
+    pub(crate) backup_secret: [u8; 32],
+    /// There if channel state was lost.
+    pub(crate) recovery: Option<Arc<recovery::Recovery>>,
     pub(crate) scids: forward::Scids,
     /// What is written down of channels, for when they are closed.
     pub(crate) written: closed_channel::Written,
@@ -277,6 +295,21 @@ impl Node {
         let mut seen = self.inner.height.clone();
         // The sender lives as long as the node; when it is gone there is nothing to wait for.
         drop(seen.wait_for(|now| *now >= height).await);
+    }
+
+    /// The list of channels for backups as it changes; none before it was looked at.
+    pub fn kept(&self) -> watch::Receiver<Option<Arc<Kept>>> {
+        self.inner.kept.subscribe()
+    }
+
+    /// What backups of this node are encrypted with. Secret.
+    pub fn backup_secret(&self) -> [u8; 32] {
+        self.inner.backup_secret
+    }
+
+    /// How far the recovery is, if channel state was lost.
+    pub fn recovery(&self) -> Option<RecoveryView> {
+        self.inner.recovery.as_ref().map(|recovery| recovery.view())
     }
 
     /// A new on-chain address.

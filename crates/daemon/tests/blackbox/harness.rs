@@ -103,13 +103,13 @@ impl Node {
 
     /// Starts the process, and waits for nothing.
     pub fn spawn(&mut self) {
-        std::fs::create_dir_all(&self.dir).unwrap();
-        let log = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(self.dir.join("stderr"))
-            .unwrap();
+        self.spawn_as(&[]);
+    }
+
+    /// The program with the settings of this node, after a subcommand if there is one.
+    pub fn program(&self, subcommand: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sendpayd"));
+        command.args(subcommand);
         command
             .arg("--dir")
             .arg(&self.dir)
@@ -118,8 +118,25 @@ impl Node {
         for setting in &self.settings {
             command.arg("--set").arg(setting);
         }
-        let process = command
-            .stdin(Stdio::null())
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// More settings from the next start on.
+    pub fn set(&mut self, setting: &str) {
+        self.settings.push(setting.to_owned());
+    }
+
+    /// Starts the process with a subcommand, and waits for nothing.
+    pub fn spawn_as(&mut self, subcommand: &[&str]) {
+        std::fs::create_dir_all(&self.dir).unwrap();
+        let log = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(self.dir.join("stderr"))
+            .unwrap();
+        let process = self
+            .program(subcommand)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();
