@@ -11,7 +11,9 @@ def test_a_channel_is_closed_and_its_money_is_withdrawn(pair):
     assert closed["type"] == "mutual"
     pair.chain.mine(1)
     pair.alice.wait_for_height(pair.chain.height())
-    assert rpc.listpeerchannels()["channels"] == []
+    [left] = rpc.listpeerchannels()["channels"]
+    assert (left["state"], left["closer"]) == ("ONCHAIN", "local")
+    assert left["short_channel_id"] == channel["short_channel_id"]
     outputs = rpc.listfunds()["outputs"]
     [share] = [output for output in outputs if output["txid"] == closed["txid"]]
     assert share["status"] == "confirmed"
@@ -26,6 +28,9 @@ def test_a_channel_is_closed_and_its_money_is_withdrawn(pair):
     assert [output["status"] for output in spent if output["txid"] == share["txid"]] == ["spent"]
     sent = rpc.withdraw(NOBODY, 100_000)
     assert len(sent["txid"]) == 64 and sent["psbt"].startswith("cHNidP8")
+    # Six blocks deep nothing of the channel is to come.
+    pair.chain.mine(4)
+    wait_for("no channel", lambda: rpc.listpeerchannels()["channels"] == [])
 
 
 def test_a_channel_with_a_destination_and_a_peer_that_is_gone(pair, refused):

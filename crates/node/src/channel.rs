@@ -11,6 +11,7 @@ use lightning::events::ClosureReason;
 use lightning::ln::script::ShutdownScript;
 use lightning::ln::types::ChannelId;
 use lightning::types::features::ChannelTypeFeatures;
+use lightning::util::config::ChannelHandshakeConfig;
 use sendpay_chain::client::BroadcastError;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -144,7 +145,7 @@ pub(crate) async fn open(
     let script = ScriptBuf::new_p2wsh(&WScriptHash::all_zeros());
     let spend = Spend {
         confirmations_min: open.confirmations_min,
-        outputs: open.outputs,
+        outputs: open.outputs.clone(),
         keep: reserve::needed(inner, usize::from(anchors)),
         ..Spend::new(script, None, feerate)
     };
@@ -158,12 +159,8 @@ pub(crate) async fn open(
     let (done, opened) = oneshot::channel();
     let mut config = inner.user_config.clone();
     let handshake = &mut config.channel_handshake_config;
-    handshake.announce_for_forwarding = open.announce;
     handshake.commit_upfront_shutdown_pubkey = close_to.is_some();
-    if let Some(reserve) = open.reserve {
-        handshake.their_channel_reserve_proportional_millionths =
-            reserve_millionths(reserve, amount).ok_or(OpenError::Reserve)?;
-    }
+    choose(handshake, &open, amount)?;
     let opening = Opening {
         spend,
         transaction: None,
@@ -227,6 +224,20 @@ pub(crate) fn api_error(cause: &lightning::util::errors::APIError) -> String {
         | APIError::InvalidRoute { err } => err.clone(),
         other => format!("{other:?}"),
     }
+}
+
+/// What can be chosen with an opening.
+fn choose(
+    handshake: &mut ChannelHandshakeConfig,
+    open: &OpenChannel,
+    amount: Amount,
+) -> Result<(), OpenError> {
+    handshake.announce_for_forwarding = open.announce;
+    if let Some(reserve) = open.reserve {
+        handshake.their_channel_reserve_proportional_millionths =
+            reserve_millionths(reserve, amount).ok_or(OpenError::Reserve)?;
+    }
+    Ok(())
 }
 
 /// Who does not take it in is not waited for.

@@ -363,6 +363,29 @@ fn a_private_way_that_only_the_invoice_names_is_taken() {
 }
 
 #[test]
+fn what_other_payments_have_out_over_a_channel_is_not_tried_again() {
+    let line = Line::with_far(1_000_000).known();
+    let params = json!({"amount_msat": 600_000_000, "label": "held", "description": "test"});
+    let held = line.carol.call("holdinvoice", params);
+    let asked = json!({"bolt11": held["bolt11"], "retry_for": 2});
+    assert_eq!(line.alice.refused("pay", asked).code, 200);
+    assert_eq!(line.alice.payments().len(), 1);
+    // Beside that the far channel has no room for as much again, which needs no try to know.
+    let invoice = line.carol.invoice("beside", 600_000_000);
+    let told = line.alice.refused("pay", json!([invoice["bolt11"]]));
+    assert_eq!(told.code, 205, "{told:?}");
+    assert_eq!(line.alice.payments().len(), 1);
+    let little = line.carol.invoice("little", 100_000_000);
+    let paid = line.alice.call("pay", json!([little["bolt11"]]));
+    assert_eq!(paid["parts"], 1);
+    line.carol.call(
+        "holdinvoicesettle",
+        json!({"preimage": held["payment_preimage"]}),
+    );
+    settled(&line.alice, &held);
+}
+
+#[test]
 fn a_forwarder_that_dies_with_the_htlc_holds_up_no_answer() {
     let mut line = Line::with_far(1_000_000).known();
     let params = json!({"amount_msat": 40_000, "label": "held", "description": "test"});
