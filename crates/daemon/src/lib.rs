@@ -23,4 +23,5 @@ pub mod recover;
 mod request_key;
 pub mod run;
 pub mod server;
+mod steps;
 mod tries;

@@ -15,7 +15,7 @@
 //! | `kept.rs` | what backups hold of the channels; `recovery.rs` gets the coins back with it, without channel state |
 //! | `forward.rs` | HTLCs of others, and what came of them |
 //! | `gossip.rs`, `network.rs` | how gossip comes in, and what it tells of others |
-//! | `channel.rs` (what is told of them: `channel_list.rs`), `peer.rs`, `wallet.rs`, `keys.rs` (`seed_file.rs`), `chain.rs` | what their names say |
+//! | `channel.rs` (what is told of them: `channel_list.rs`, `closed_channel.rs`), `peer.rs`, `wallet.rs`, `keys.rs` (`seed_file.rs`), `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
 
 mod announced;
@@ -26,6 +26,7 @@ mod channel;
 mod channel_list;
 mod clock;
 mod close;
+mod closed_channel;
 mod event;
 mod failure;
 mod forward;
@@ -50,6 +51,7 @@ mod redact;
 mod route;
 mod router;
 mod seed_file;
+mod shutdown_keys;
 mod start;
 mod store;
 mod terms;
@@ -77,9 +79,9 @@ pub use bolt11::{
     Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode, unverified_payment_hash,
 };
 pub use chain::{CatchUpError, ChainView, DeepReorganisation};
-pub use channel::{OpenChannel, OpenError, OpenedChannel};
+pub use channel::{OpenChannel, OpenError, OpenStep, OpenedChannel};
 pub use channel_list::{Channel, ChannelStage, RemoteTerms};
-pub use close::{CloseChannel, CloseError, ClosedChannel, Closing};
+pub use close::{CloseChannel, CloseError, CloseStep, ClosedChannel, Closing};
 pub use failure::code;
 pub use getroute::{GetRoute, GetRouteError};
 pub use htlc::{Htlc, HtlcStage};
@@ -91,7 +93,7 @@ pub use network::{Announced, NetworkChannel, NetworkFilter, NetworkListing, Netw
 pub use new_invoice::{
     CLTV_MAX, CLTV_MIN, HOLD_CLTV_DEFAULT, NewBolt11, NewInvoiceError, RouteHints,
 };
-pub use pay::{KeySend, PaidInvoice, Pay, PayError, Tried, Unsent, Why};
+pub use pay::{KeySend, PaidInvoice, Pay, PayError, Tried, Unsent, Why, new_preimage};
 pub use payment::{FirstHopError, SendPay, SendPayError, Spontaneous, StartCheckError};
 pub use peer::{ConnectError, Peer};
 pub use recovery::{KeptRow, RecoveryError, RecoveryView, is_recovering, recovery_rows};
@@ -186,6 +188,8 @@ pub(crate) struct Inner {
     /// There if channel state was lost.
     pub(crate) recovery: Option<Arc<recovery::Recovery>>,
     pub(crate) scids: forward::Scids,
+    /// What is written down of channels, for when they are closed.
+    pub(crate) written: closed_channel::Written,
 }
 
 impl Inner {
@@ -388,9 +392,14 @@ impl Node {
         channel::open(&self.inner, open).await
     }
 
-    /// Every channel.
+    /// Every channel that is not closed.
     pub fn channels(&self) -> Vec<Channel> {
         channel_list::list(&self.inner)
+    }
+
+    /// The channels that are closed and of which something is still to come from the chain.
+    pub fn closed_channels(&self) -> Vec<Channel> {
+        closed_channel::list(&self.inner)
     }
 
     /// Sends one part of a payment, at most once for what the repeat rules call the same (L7).

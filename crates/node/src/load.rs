@@ -34,6 +34,7 @@ use crate::ldk::{
 use crate::logger::NodeLogger;
 use crate::recovery::Recovery;
 use crate::router::PlannedRouter;
+use crate::shutdown_keys::ShutdownKeys;
 use crate::start::StartError;
 use crate::store::{EagerSpawner, LdkStore, WholeBlocks};
 use crate::wallet::ChainWallet;
@@ -242,6 +243,7 @@ async fn load_manager(
         CHANNEL_MANAGER_PERSISTENCE_KEY,
     ];
     let keys = &ground.keys;
+    let channel_keys = Arc::new(ShutdownKeys::new(keys.clone()));
     let Some(bytes) = stored(ground, "channel manager", at).await? else {
         let parameters = ChainParameters {
             network: ground.config.network,
@@ -256,7 +258,7 @@ async fn load_manager(
             ground.logger.clone(),
             keys.clone(),
             keys.clone(),
-            keys.clone(),
+            channel_keys,
             ground.user_config.clone(),
             parameters,
             u32::try_from(unix_seconds()).unwrap_or(u32::MAX),
@@ -266,7 +268,7 @@ async fn load_manager(
     let arguments = ChannelManagerReadArgs::new(
         keys.clone(),
         keys.clone(),
-        keys.clone(),
+        channel_keys,
         ground.fees.clone(),
         monitor.clone(),
         ground.broadcaster.clone(),

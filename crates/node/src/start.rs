@@ -16,7 +16,7 @@ use lightning::sign::{EntropySource, NodeSigner, Recipient};
 use lightning::util::config::UserConfig;
 use lightning_block_sync::HeaderCache;
 use lightning_block_sync::poll::ValidatedBlockHeader;
-use sendpay_chain::client::{Best, Broadcaster, ChainClient, Fees};
+use sendpay_chain::client::{Broadcaster, ChainClient, Fees};
 use sendpay_ledger::{Ledger, Store};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::chain::{self, CatchUpError, CaughtUp, ChainView, Listeners};
 use crate::clock::{since_epoch, unix_seconds};
+use crate::closed_channel::Written;
 use crate::gossip::PatientGossip;
 use crate::keys::{Seed, SeedError};
 use crate::ldk::{Gossip, PeerManager};
@@ -116,14 +117,9 @@ impl Node {
         let (view, viewed) = watch::channel(view);
         let inner = join(ground, loaded, ledger, listening, (height_seen, viewed))?;
         let listeners = Arc::new(Listeners::new(&inner, height, view, finder));
-        let last = Best {
-            hash: tip.header.block_hash(),
-            height: tip.height,
-        };
-        listeners
-            .hear_late(last)
-            .await
-            .map_err(CatchUpError::from)?;
+        listeners.stand_at(tip.header.block_hash());
+        listeners.hear_late().await.map_err(CatchUpError::from)?;
+        Written::load(&inner);
         run_queued_events(&inner).await;
         let never_left = inner.fail_what_never_left().await?;
         if never_left > 0 {
@@ -250,6 +246,7 @@ fn join(
         backup_secret: ground.backup_secret,
         recovery: loaded.recovery,
         scids: crate::forward::Scids::default(),
+        written: Written::default(),
     };
     Ok(Arc::new(inner))
 }

@@ -40,6 +40,7 @@ mod pays;
 mod peers;
 mod proxy;
 mod queries;
+mod rare_errors;
 mod recover;
 mod reorganisation;
 mod seed;
