@@ -11,9 +11,9 @@ use sendpay_backup::{BackupKey, Opener};
 use sendpay_node::Seed;
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Node, Pair, direct, hop, wait_for, with_both_backends};
+use crate::harness::{Backend, Node, Pair, direct, hop, wait_for, with_every_backend};
 
-with_both_backends! {
+with_every_backend! {
     a_node_comes_back_from_its_words_and_a_backup,
 }
 
