@@ -16,6 +16,7 @@ mod human;
 mod manual;
 mod options;
 mod output;
+mod place;
 mod pretty;
 mod progress;
 mod proof;
@@ -214,8 +215,7 @@ fn follow(
         failure::no_such_form(err, method, format, "its result is no list")?;
         return Ok(EXIT_USAGE);
     };
-    let socket = options.socket();
-    match follow::run(&socket, method, request, followed, form, out)? {
+    match follow::run(options.socket(), method, request, followed, form, out)? {
         End::Closed => {
             writeln!(err, "sendpay-cli: the daemon closed the connection")?;
             Ok(EXIT_NO_CONNECTION)
@@ -265,8 +265,8 @@ fn transfer(
     };
     let mut teller = Teller::new(err, from);
     let socket = options.socket();
-    progress.know(|| Way::of(options.method(), params, &socket));
-    let outcome = Client::connect(&socket).and_then(|mut client| {
+    progress.know(|| Way::of(options.method(), params, socket));
+    let outcome = Client::connect(socket).and_then(|mut client| {
         if wants_to_be_told {
             // A daemon that tells nothing does what it is asked all the same.
             match client.enable_notifications() {

@@ -1,13 +1,15 @@
 //! The command line: options of our own, then the method and its parameters as they stand.
 
 use crate::arguments::Form;
+use crate::place::{self, NETWORK_FLAGS, Said};
 use crate::{EXIT_OK, EXIT_USAGE, Terminal};
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 use sendpay_rpc::method::{Method, help::Help};
 use sendpay_rpc::notification::{Level, NoLevel};
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The method that is called when none is named, and that is shown as text.
 const HELP: &str = Help::NAME;
@@ -24,9 +26,9 @@ pub(crate) struct Options {
     #[arg(long, visible_alias = "lightning-dir", value_name = "DIR")]
     dir: Option<PathBuf>,
 
-    /// The Bitcoin network, which names the folder in DIR
-    #[arg(long, value_name = "NETWORK", default_value = "regtest", group = "net")]
-    network: String,
+    /// The Bitcoin network, which names the folder in DIR [default: regtest]
+    #[arg(long, value_name = "NETWORK", group = "net")]
+    network: Option<String>,
 
     /// As `lightning-cli` has them: the same as --network
     #[arg(long, hide = true, group = "net")]
@@ -40,9 +42,14 @@ pub(crate) struct Options {
     #[arg(long, hide = true, group = "net")]
     regtest: bool,
 
-    /// The socket: a name in that folder, or a path
-    #[arg(long, value_name = "FILE", default_value = "lightning-rpc")]
-    rpc_file: PathBuf,
+    /// The socket: a name in that folder, or a path [default: lightning-rpc]
+    #[arg(long, value_name = "FILE")]
+    rpc_file: Option<PathBuf>,
+
+    /// A configuration file of Core Lightning's that says where the socket is [default: config in
+    /// DIR and in the folder of the network, if they are there]
+    #[arg(long, value_name = "FILE")]
+    conf: Option<PathBuf>,
 
     /// Parameters are key=value [default: if the first one is]
     #[arg(short = 'k', long, conflicts_with = "order")]
@@ -91,6 +98,10 @@ pub(crate) struct Options {
         allow_hyphen_values = true
     )]
     pub(crate) params: Vec<String>,
+
+    /// Where the daemon is; nowhere for what needs none.
+    #[arg(skip)]
+    socket: PathBuf,
 }
 
 /// The formats that can be asked for by name.
@@ -169,7 +180,13 @@ impl Options {
     }
 
     pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Refused> {
-        Options::try_parse_from(arguments).map_err(Refused)
+        let mut options = Options::try_parse_from(arguments).map_err(Refused)?;
+        if options.method() != crate::proof::NAME {
+            options.socket = place::socket(options.said(), default_dir()).map_err(|cause| {
+                Refused(Options::command().error(ErrorKind::ValueValidation, cause))
+            })?;
+        }
+        Ok(options)
     }
 
     /// The method to call.
@@ -204,35 +221,29 @@ impl Options {
     }
 
     /// Where the daemon is.
-    pub(crate) fn socket(&self) -> PathBuf {
-        // An absolute path replaces what it is joined to.
-        self.dir().join(self.network()).join(&self.rpc_file)
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
     }
 
-    fn network(&self) -> &str {
-        let flags = [
-            (self.mainnet, "bitcoin"),
-            (self.testnet, "testnet"),
-            (self.testnet4, "testnet4"),
-            (self.signet, "signet"),
-            (self.regtest, "regtest"),
+    /// What the command line says of where the daemon is.
+    fn said(&self) -> Said {
+        let given = [
+            self.mainnet,
+            self.testnet,
+            self.testnet4,
+            self.signet,
+            self.regtest,
         ];
-        let named = flags.iter().find(|(given, _)| *given);
-        named.map_or(&self.network, |(_, name)| name)
-    }
-
-    fn dir(&self) -> PathBuf {
-        let absolute = |name| {
-            std::env::var_os(name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-        };
-        self.dir.clone().unwrap_or_else(|| {
-            absolute("XDG_STATE_HOME")
-                .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-                .unwrap_or_default()
-                .join("sendpay")
-        })
+        let mut flags = given.iter().zip(NETWORK_FLAGS);
+        let named = flags.find(|(given, _)| **given);
+        Said {
+            dir: self.dir.clone(),
+            network: named
+                .map(|(_, (_, network))| network.to_owned())
+                .or_else(|| self.network.clone()),
+            rpc_file: self.rpc_file.clone(),
+            conf: self.conf.clone(),
+        }
     }
 
     pub(crate) fn form(&self) -> Form {
@@ -261,4 +272,17 @@ impl Options {
             (None, None) => Format::Json,
         }
     }
+}
+
+/// Where sendpayd keeps what it has, if it is not told.
+fn default_dir() -> PathBuf {
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        .unwrap_or_default()
+        .join("sendpay")
 }

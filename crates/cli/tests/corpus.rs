@@ -6,25 +6,12 @@
     clippy::panic
 )]
 
-use std::path::Path;
-
 #[path = "../../../fuzz/targets/arguments.rs"]
 mod arguments;
+#[path = "../../../fuzz/targets/corpus.rs"]
+mod corpus;
 
-/// Runs a target of `fuzz/` on everything in its corpus.
-fn replay(target: &str, run: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-    let entries = std::fs::read_dir(corpus.join(target)).unwrap();
-    let mut count = 0;
-    for entry in entries {
-        let path = entry.unwrap().path();
-        // Said first, so that a failure says of what.
-        println!("{}", path.display());
-        run(&std::fs::read(path).unwrap());
-        count += 1;
-    }
-    assert!(count > 0, "no corpus of {target}");
-}
+use corpus::replay;
 
 #[test]
 fn arguments_of_the_corpus() {

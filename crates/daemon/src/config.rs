@@ -30,6 +30,9 @@ pub const FILE_NAME: &str = "sendpayd.toml";
 /// The name of the RPC socket in the network's directory.
 const RPC_FILE: &str = "lightning-rpc";
 
+/// The name of the automatic backup in the network's directory, if the user chose no other.
+const CHANNELS_FILE: &str = "channels.backup";
+
 /// The longest alias that fits into a node announcement (BOLT 7), in bytes.
 pub const ALIAS_BYTES_MAX: usize = 32;
 
@@ -163,6 +166,17 @@ impl fmt::Debug for ChainAuth {
     }
 }
 
+/// Where the passphrase of the seed comes from, if it needs one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PassphraseFrom {
+    /// The first line of this file.
+    File(PathBuf),
+    /// The first line of what this file descriptor gives.
+    Descriptor(u32),
+    /// Somebody who types it.
+    Terminal,
+}
+
 /// Where blocks come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainConfig {
@@ -195,6 +209,11 @@ pub struct Config {
     pub min_emergency: Amount,
     /// Where blocks come from.
     pub chain: ChainConfig,
+    /// Where the list of channels is written when it changes, as the user wrote it; see
+    /// [`Config::channels_backup`].
+    pub channels_file: PathBuf,
+    /// Where the passphrase of the seed comes from.
+    pub passphrase: PassphraseFrom,
     /// Which old records are removed, if any.
     pub autoclean: Option<AutocleanConfig>,
     /// How much is logged.
@@ -285,10 +304,28 @@ impl Config {
         settings.config(dir)
     }
 
+    /// The network as libraries name it.
+    #[must_use]
+    pub fn bitcoin_network(&self) -> bitcoin::Network {
+        match self.network {
+            Network::Bitcoin => bitcoin::Network::Bitcoin,
+            Network::Testnet => bitcoin::Network::Testnet,
+            Network::Testnet4 => bitcoin::Network::Testnet4,
+            Network::Signet => bitcoin::Network::Signet,
+            Network::Regtest => bitcoin::Network::Regtest,
+        }
+    }
+
     /// Where everything of this network is: `DIR/<network>`.
     #[must_use]
     pub fn network_dir(&self) -> PathBuf {
         self.dir.join(self.network.as_str())
+    }
+
+    /// Where the list of channels is written when it changes.
+    #[must_use]
+    pub fn channels_backup(&self) -> PathBuf {
+        self.network_dir().join(&self.channels_file)
     }
 
     /// The RPC socket: `DIR/<network>/lightning-rpc`.

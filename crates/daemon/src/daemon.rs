@@ -23,17 +23,20 @@ pub struct Daemon {
     network_dir: PathBuf,
     config: Config,
     chain_warning: watch::Receiver<Option<String>>,
+    backup_warning: watch::Receiver<Option<String>>,
     changes: Changes,
     stop: watch::Sender<bool>,
 }
 
 impl Daemon {
     /// Puts a running node behind the methods. `chain_warning` holds a sentence while the chain
-    /// backend does not answer or is behind its network.
+    /// backend does not answer or is behind its network, `backup_warning` while the list of channels
+    /// cannot be backed up.
     pub fn new(
         node: Node,
         config: Config,
         chain_warning: watch::Receiver<Option<String>>,
+        backup_warning: watch::Receiver<Option<String>>,
     ) -> Daemon {
         Daemon {
             node,
@@ -41,6 +44,7 @@ impl Daemon {
             network_dir: config.network_dir(),
             config,
             chain_warning,
+            backup_warning,
             changes: Changes::new(),
             stop: watch::channel(false).0,
         }
@@ -78,6 +82,11 @@ impl Daemon {
     pub(crate) fn chain_warning(&self) -> Option<String> {
         let trouble = self.node.chain_view().trouble;
         trouble.or_else(|| self.chain_warning.borrow().clone())
+    }
+
+    /// Why the list of channels is not backed up, if it is not.
+    pub(crate) fn backup_warning(&self) -> Option<String> {
+        self.backup_warning.borrow().clone()
     }
 
     /// Who waits for the ledger's numbers to move.

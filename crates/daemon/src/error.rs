@@ -336,6 +336,8 @@ pub(crate) fn open(cause: &OpenError) -> RpcError {
         OpenError::Fund(fund_error) => fund(fund_error),
         OpenError::Broadcast(_) => RpcError::new(Code::FundingBroadcastFail, cause.to_string()),
         OpenError::Refused(_) => RpcError::invalid_params(format!("amount: {cause}")),
+        OpenError::Reserve => RpcError::invalid_params(format!("reserve: {cause}")),
+        OpenError::CloseTo => RpcError::invalid_params(format!("close_to: {cause}")),
         OpenError::Failed(_) | OpenError::Timeout => {
             RpcError::new(Code::Lightningd, cause.to_string())
         }

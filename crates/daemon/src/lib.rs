@@ -5,6 +5,7 @@
 mod archive;
 mod attempts;
 mod autoclean;
+pub mod backup;
 mod changes;
 pub mod config;
 mod convert;
@@ -17,7 +18,10 @@ pub mod log;
 mod method;
 pub mod old_state;
 mod pages;
+pub mod passphrase;
+pub mod recover;
 mod request_key;
 pub mod run;
 pub mod server;
+mod steps;
 mod tries;

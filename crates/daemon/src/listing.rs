@@ -15,7 +15,7 @@ use crate::server::{Reply, ReplyStream};
 
 /// Rows read at once: some hundred kilobytes of JSON, about a millisecond of a reader. With what is
 /// read ahead and what waits to be written, a slow client holds five such pages.
-const ROWS_A_PAGE: usize = 512;
+const ROWS_A_PAGE: usize = 384;
 
 /// Rows of the first page, so that an answer begins soon.
 const ROWS_OF_FIRST_PAGE: usize = 128;

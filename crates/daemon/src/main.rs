@@ -7,11 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use sendpay_chain::regtest::Regtest;
+use sendpay_node::{Passphrase, SEED_FILE, SeedError};
 use sendpayd::config::keys::{Kind, Leaf};
 use sendpayd::config::{self, Config, Settings};
 use sendpayd::old_state::{self, OldState};
+use sendpayd::recover::{self, Recover};
 use sendpayd::run::{self, CHAIN_DIR};
-use sendpayd::{demo, import, log};
+use sendpayd::{backup, demo, import, log, passphrase};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A Lightning node that accounts for every payment it sends.
@@ -102,10 +104,56 @@ enum Command {
         #[arg(long, value_enum, default_value_t, value_name = "LEVEL")]
         log_level: config::LogLevel,
     },
+    /// Writes every record and the list of channels to FILE, encrypted to the seed, whether the node
+    /// runs or not. Channel state is not in it: what is in it is safe to bring back at any time
+    Backup {
+        /// The file; what is there is replaced when the new one is whole
+        file: PathBuf,
+        #[command(flatten)]
+        node: NodeArguments,
+    },
+    /// Restores a node from the words of its seed and its backups, or a directory whose channel state
+    /// was proven old, and runs it: peers are asked to close the old channels, and what that pays goes
+    /// into the wallet
+    Recover {
+        /// A file with the words of the seed
+        #[arg(long, value_name = "FILE")]
+        words: Option<PathBuf>,
+        /// A file of `sendpayd backup`, or an automatic one (channels.backup); may be repeated: one with
+        /// records, and lists of channels
+        #[arg(long, value_name = "FILE")]
+        backup: Vec<PathBuf>,
+        /// The height of a block before the first use of the seed, from which on blocks are read
+        /// [default: as the backup says]
+        #[arg(long, value_name = "HEIGHT")]
+        birthday: Option<u32>,
+        #[command(flatten)]
+        node: NodeArguments,
+    },
+    /// Encrypts the seed with a passphrase, or takes that away
+    Seed {
+        #[command(subcommand)]
+        how: SeedCommand,
+    },
     /// Takes over the history of another node
     Import {
         #[command(subcommand)]
         from: ImportFrom,
+    },
+}
+
+#[derive(Subcommand)]
+enum SeedCommand {
+    /// Encrypts the seed file. From then on each start needs the passphrase: from
+    /// seed.passphrase_file, from seed.passphrase_fd, or typed. The words, written down, need none
+    Encrypt {
+        #[command(flatten)]
+        node: NodeArguments,
+    },
+    /// Writes the words into the seed file as they are
+    Decrypt {
+        #[command(flatten)]
+        node: NodeArguments,
     },
 }
 
@@ -142,7 +190,7 @@ fn main() -> ExitCode {
             eprintln!("sendpayd: {cause:#}");
             match cause.downcast_ref::<OldState>() {
                 Some(_) => ExitCode::from(old_state::EXIT_CODE),
-                None => ExitCode::FAILURE,
+                None => passphrase::exit_code(&cause).map_or(ExitCode::FAILURE, ExitCode::from),
             }
         }
     }
@@ -151,7 +199,37 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         None if arguments.print_config => print_config(arguments.node),
-        None => node(arguments.node).await,
+        None => {
+            let config = load(arguments.node)?;
+            let passphrase = passphrase::given(&config)?;
+            node(config, passphrase).await
+        }
+        Some(Command::Backup { file, node }) => {
+            let config = load(node)?;
+            let passphrase = passphrase::given(&config)?;
+            tokio::task::spawn_blocking(move || backup::write(&config, &file, passphrase.as_ref()))
+                .await?
+        }
+        Some(Command::Recover {
+            words,
+            backup,
+            birthday,
+            node: arguments,
+        }) => {
+            let config = load(arguments)?;
+            let ask = Recover {
+                words,
+                backups: backup,
+                birthday,
+            };
+            let passphrase = passphrase::given(&config)?;
+            let (of, with) = (config.clone(), passphrase.clone());
+            // It blocks, and a kill at any instant is all right.
+            tokio::task::spawn_blocking(move || recover::prepare(&of, &ask, with.as_ref()))
+                .await??;
+            node(config, passphrase).await
+        }
+        Some(Command::Seed { how }) => seed(how),
         Some(Command::Regtest { dir, listen }) => regtest(dir, listen).await,
         Some(Command::Demo {
             dir,
@@ -219,15 +297,45 @@ fn interrupted() -> Result<impl Future<Output = ()>> {
     })
 }
 
-async fn node(arguments: NodeArguments) -> Result<()> {
-    let config = load(arguments)?;
+fn seed(how: SeedCommand) -> Result<()> {
+    let done = match how {
+        SeedCommand::Encrypt { node } => {
+            let config = load(node)?;
+            let (dir, network) = (config.network_dir(), config.bitcoin_network());
+            // Not to ask for a passphrase that is for nothing.
+            match sendpay_node::seed_is_encrypted(&dir)? {
+                Some(false) => {}
+                Some(true) => return Err(SeedError::EncryptedAlready.into()),
+                None => return Err(SeedError::Missing(dir.join(SEED_FILE)).into()),
+            }
+            sendpay_node::encrypt_seed(&dir, network, &passphrase::chosen(&config)?)?;
+            "The seed is encrypted."
+        }
+        SeedCommand::Decrypt { node } => {
+            let config = load(node)?;
+            let (dir, network) = (config.network_dir(), config.bitcoin_network());
+            match sendpay_node::seed_is_encrypted(&dir)? {
+                Some(true) => {}
+                Some(false) => return Err(SeedError::NotEncrypted.into()),
+                None => return Err(SeedError::Missing(dir.join(SEED_FILE)).into()),
+            }
+            let passphrase = passphrase::given(&config)?.ok_or(SeedError::Encrypted)?;
+            sendpay_node::decrypt_seed(&dir, network, &passphrase)?;
+            "The seed is not encrypted any more."
+        }
+    };
+    println!("{done}");
+    Ok(())
+}
+
+async fn node(config: Config, passphrase: Option<Passphrase>) -> Result<()> {
     run::make_private_dir(&config.dir)?;
     log::start(config.log_level, config.log_file.as_deref())?;
     let interrupted = interrupted()?;
     let network_dir = config.network_dir();
     old_state::refuse(&network_dir)?;
     old_state::watch(&network_dir);
-    let running = run::start(config).await?;
+    let running = run::start_with(config, passphrase).await?;
     let (socket, peers) = (running.socket().display().to_string(), running.listening());
     tracing::info!(%socket, ?peers, "ready");
     tokio::select! {

@@ -84,7 +84,7 @@ pub(crate) async fn dispatch(
         "bumpfee" => answer(&request, reply, |p| bumpfee::run(d, p)).await,
         "cancelpay" => answer(&request, reply, |p| cancelpay::run(d, p)).await,
         "check" => reply.outcome(Check::answer(&request.params)),
-        "close" => outlast(&request, reply, |p| close::run(d, p)).await,
+        "close" => outlast(&request, reply, |p, n| close::run(d, p, n)).await,
         "connect" => answer(&request, reply, |p| connect::run(d, p)).await,
         "countsendpays" => wait(&request, reply, |p| countsendpays::run(d, p)).await,
         "decode" => answer(&request, reply, |p| decode::run(d, p)).await,
@@ -93,7 +93,7 @@ pub(crate) async fn dispatch(
         "disconnect" => answer(&request, reply, |p| disconnect::run(d, p)).await,
         "feerates" => answer(&request, reply, |p| feerates::run(d, p)).await,
         "followsendpays" => stream(&request, reply, |p, r| followsendpays::run(d, p, r)).await,
-        "fundchannel" => answer(&request, reply, |p| fundchannel::run(d, p)).await,
+        "fundchannel" => tell(&request, reply, |p, n| fundchannel::run(d, p, n)).await,
         "getinfo" => answer(&request, reply, |p| getinfo::run(d, p)).await,
         "getroute" => answer(&request, reply, |p| getroute::run(d, p)).await,
         "help" => {
@@ -104,7 +104,7 @@ pub(crate) async fn dispatch(
         "holdinvoicecancel" => answer(&request, reply, |p| holdinvoice::cancel(d, p)).await,
         "holdinvoicesettle" => answer(&request, reply, |p| holdinvoice::settle(d, p)).await,
         "invoice" => answer(&request, reply, |p| invoice::run(d, p)).await,
-        "keysend" => answer(&request, reply, |p| keysend::run(d, p)).await,
+        "keysend" => tell(&request, reply, |p, n| keysend::run(d, p, n)).await,
         "listchannels" => stream(&request, reply, |p, r| listchannels::run(d, p, r)).await,
         "listconfigs" => answer(&request, reply, |p| listconfigs::run(d, p)).await,
         "listforwards" => stream(&request, reply, |p, r| listforwards::run(d, p, r)).await,
@@ -144,7 +144,7 @@ pub(crate) async fn dispatch(
         "waitinvoice" => wait(&request, reply, |p| waitinvoice::run(d, p)).await,
         "waitsendpay" => wait(&request, reply, |p| waitsendpay::run(d, p)).await,
         "withdraw" => answer(&request, reply, |p| withdraw::run(d, p)).await,
-        "xkeysend" => answer(&request, reply, |p| xkeysend::run(d, p)).await,
+        "xkeysend" => tell(&request, reply, |p, n| xkeysend::run(d, p, n)).await,
         "xpay" => tell(&request, reply, |p, n| xpay::run(d, p, n)).await,
         other => reply.error(&unknown(other)),
     }
@@ -196,10 +196,13 @@ where
     }
 }
 
-/// As `answer`, for a method that may wait for long and goes on without its client: it ends with an
+/// As `tell`, for a method that may wait for long and goes on without its client: it ends with an
 /// error when the daemon stops.
-async fn outlast<M, F>(request: &Request, reply: Reply, run: impl FnOnce(M) -> F)
-where
+async fn outlast<M, F>(
+    request: &Request,
+    mut reply: Reply,
+    run: impl FnOnce(M, Option<Notifier>) -> F,
+) where
     M: Method,
     F: Future<Output = Result<M::Result, RpcError>>,
 {
@@ -207,8 +210,9 @@ where
         Ok(params) => params,
         Err(error) => return reply.error(&error),
     };
+    let notifier = reply.notifier();
     tokio::select! {
-        result = run(params) => reply.outcome(result),
+        result = run(params, notifier) => reply.outcome(result),
         () = reply.stopping() => {
             reply.error(&RpcError::new(Code::Shutdown, "The daemon is shutting down"));
         }

@@ -3,7 +3,7 @@
 //! That happens to who runs a copy of the database. To broadcast old state would give the peer
 //! everything in the channel, so LDK panics, with its locks held. What is left to do is to end before
 //! anything else happens, and to remember it: the mark is durable before the process is gone, and no
-//! start goes past it. Getting the coins back by closes of the peers (`sendpayd recover`) is not built.
+//! start goes past it. `sendpayd recover` (`recover.rs`) takes the mark away with the state.
 
 use std::io::Write;
 use std::panic::PanicHookInfo;
@@ -22,9 +22,9 @@ const LDKS_WORDS: &str = "We have fallen behind";
 #[derive(Debug, thiserror::Error)]
 #[error(
     "a peer has proven that the channel state in {} is old, as that of a copy or a backup is: to \
-     run it would lose the coins in the channels. Peers close their channels with it in time; what \
-     they pay out belongs to the seed's keys. This version cannot collect it (recover is not built): \
-     keep the directory as it is", .0.display()
+     run it would lose the coins in the channels. `sendpayd recover` with this directory, and the \
+     newest backups that there are, has peers close their channels and collects what that pays; \
+     nothing else starts here", .0.display()
 )]
 pub struct OldState(PathBuf);
 
@@ -33,10 +33,22 @@ pub struct OldState(PathBuf);
 /// # Errors
 /// If it has the mark, or nobody can tell.
 pub fn refuse(network_dir: &Path) -> Result<(), OldState> {
-    match std::fs::symlink_metadata(network_dir.join(MARK_FILE)) {
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Ok(_) | Err(_) => Err(OldState(network_dir.to_owned())),
+    match is_marked(network_dir) {
+        false => Ok(()),
+        true => Err(OldState(network_dir.to_owned())),
     }
+}
+
+/// Whether the directory has the mark, or nobody can tell.
+pub(crate) fn is_marked(network_dir: &Path) -> bool {
+    let mark = std::fs::symlink_metadata(network_dir.join(MARK_FILE));
+    !mark.is_err_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// Takes the mark away: the state that it is about is out of the way.
+pub(crate) fn unmark(network_dir: &Path) -> std::io::Result<()> {
+    std::fs::remove_file(network_dir.join(MARK_FILE))?;
+    std::fs::File::open(network_dir)?.sync_all()
 }
 
 /// From now on LDK's panic about it marks the directory and ends the process.

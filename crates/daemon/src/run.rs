@@ -15,11 +15,12 @@ use sendpay_chain::client::{
 };
 use sendpay_chain::regtest::Regtest;
 use sendpay_ledger::Ledger;
-use sendpay_node::{Node, NodeConfig};
+use sendpay_node::{Node, NodeConfig, Passphrase};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::autoclean::Autoclean;
+use crate::backup;
 use crate::config::{ChainAuth, Config, Network};
 use crate::daemon::{Daemon, Methods};
 use crate::server::{self, Bound};
@@ -47,11 +48,17 @@ pub struct Running {
     fees: JoinHandle<()>,
     warning: JoinHandle<()>,
     changes: JoinHandle<()>,
+    backup: JoinHandle<()>,
     autoclean: Option<JoinHandle<()>>,
 }
 
-/// Starts a node. When it returns, its socket answers.
+/// Starts a node whose seed has no passphrase. When it returns, its socket answers.
 pub async fn start(config: Config) -> Result<Running> {
+    start_with(config, None).await
+}
+
+/// Starts a node. When it returns, its socket answers.
+pub async fn start_with(config: Config, passphrase: Option<Passphrase>) -> Result<Running> {
     let network = match config.network {
         Network::Regtest => bitcoin::Network::Regtest,
         Network::Signet => bitcoin::Network::Signet,
@@ -62,6 +69,7 @@ pub async fn start(config: Config) -> Result<Running> {
         }
     };
     let network_dir = config.network_dir();
+    crate::recover::refuse_unfinished(&network_dir)?;
     make_private_dir(&config.dir)?;
     make_private_dir(&network_dir)?;
     let store_file = network_dir.join(STORE_FILE);
@@ -78,6 +86,7 @@ pub async fn start(config: Config) -> Result<Running> {
         alias: config.alias.clone(),
         color: config.color,
         announce: config.announce.clone(),
+        passphrase,
         proxy: config.proxy,
         anchor_reserve: config.min_emergency,
     };
@@ -94,7 +103,10 @@ pub async fn start(config: Config) -> Result<Running> {
     .await
     .context("cannot start the node")?;
     let (warn, warned) = watch::channel(None);
-    let daemon = Arc::new(Daemon::new(node, config.clone(), warned));
+    let (backing, backed) = watch::channel(None);
+    let backing_up = backup::keep(node.clone(), config.channels_backup(), backing);
+    let backup = tokio::spawn(backing_up);
+    let daemon = Arc::new(Daemon::new(node, config.clone(), warned, backed));
     let socket = config.rpc_socket();
     let listener = Bound::bind(&socket).await?;
     let (stop, mut stopped) = watch::channel(false);
@@ -117,6 +129,7 @@ pub async fn start(config: Config) -> Result<Running> {
         fees: tokio::spawn(async move { refreshing.keep_fees_fresh().await }),
         warning: tokio::spawn(watch_chain(client, warn)),
         changes: tokio::spawn(async move { telling.tell_of_changes().await }),
+        backup,
         autoclean,
     })
 }
@@ -142,6 +155,7 @@ impl Running {
         self.stop.send_replace(true);
         self.fees.abort();
         self.warning.abort();
+        self.backup.abort();
         // Wherever it is: what is in the archive and not yet removed is archived once more.
         if let Some(autoclean) = self.autoclean {
             autoclean.abort();

@@ -21,6 +21,9 @@ const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// group of calls that one commit writes.
 const WAL_BYTES_MAX: u64 = 64 << 20;
 
+/// The schema, as it grew.
+const MIGRATIONS: &[&str] = &[kv::SCHEMA, schema::LEDGER_1, schema::FORWARDS_1];
+
 /// The record of every payment sent. Clones are the same ledger.
 #[derive(Clone)]
 pub struct Ledger {
@@ -36,7 +39,7 @@ impl Ledger {
     pub fn open(path: &Path) -> Result<(Store, Ledger), OpenError> {
         let store = Store::open(Options {
             path: path.to_owned(),
-            migrations: &[kv::SCHEMA, schema::LEDGER_1, schema::FORWARDS_1],
+            migrations: MIGRATIONS,
             application_id: schema::APPLICATION_ID,
             readers: READERS,
             queue_bytes_max: QUEUE_BYTES_MAX,
@@ -44,6 +47,18 @@ impl Ledger {
         })?;
         let ledger = Ledger::over(store.clone());
         Ok((store, ledger))
+    }
+
+    /// How many scripts have made the schema: what SQLite calls the `user_version` of the file.
+    pub const SCHEMA_VERSION: usize = MIGRATIONS.len();
+
+    /// What SQLite calls the `application_id` of the file.
+    pub const APPLICATION_ID: i32 = schema::APPLICATION_ID;
+
+    /// The schema as it was when it had so many scripts, with nothing in it but their own rows; none
+    /// if it never had so many. For who brings back what an earlier version kept.
+    pub fn schema(version: usize) -> Option<&'static [&'static str]> {
+        MIGRATIONS.get(..version)
     }
 
     /// The ledger over a store that was opened with its tables.

@@ -211,7 +211,7 @@ pub(crate) struct Gathered<'a> {
 }
 
 /// Room that is made at once for a page: as many records as a listing's page has.
-const ROOM: usize = 512;
+const ROOM: usize = 384;
 
 impl<'a> Gathered<'a> {
     /// A page of so many records at most.

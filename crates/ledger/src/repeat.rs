@@ -93,8 +93,8 @@ pub enum BeginError {
     /// A record of this hash was imported as pending: the node it comes from may still pay it
     /// (200).
     #[error(
-        "payment_hash={0} was imported as pending: once it is known what became of it, tell by \
-         settleimported"
+        "payment_hash={0} was imported or restored as pending: once it is known what became of it, \
+         tell by settleimported"
     )]
     ImportedPending(PaymentHash),
     /// A record of this hash was called failed, and was claimed after all (201): the hash is

@@ -25,6 +25,7 @@ use tokio::sync::{RwLock, watch};
 
 use crate::ldk::{ChainMonitor, ChannelManager, ChannelMonitor, Sweeper};
 use crate::logger::NodeLogger;
+use crate::recovery::Recovery;
 use crate::wallet::SharedWallet;
 
 pub use catch_up::CatchUpError;
@@ -71,6 +72,7 @@ pub(crate) struct Listeners {
     pub(crate) manager: Arc<ChannelManager>,
     pub(crate) sweeper: Arc<Sweeper>,
     pub(crate) wallet: SharedWallet,
+    pub(crate) recovery: Option<Arc<Recovery>>,
     /// Bumped to the new height after all have heard of a block.
     pub(crate) height: watch::Sender<u32>,
     /// Taken to change the height; see `Inner::height_fixed`.
@@ -84,7 +86,7 @@ pub(crate) struct Listeners {
 
 /// What is told of the blocks to people.
 struct News {
-    /// The last block that all have heard of; none before the first.
+    /// The last block that all have heard of; none before the start is over.
     last: Mutex<Option<BlockHash>>,
     progress: Progress,
 }
@@ -101,6 +103,7 @@ impl Listeners {
             manager: inner.manager.clone(),
             sweeper: inner.sweeper.clone(),
             wallet: inner.wallet.clone(),
+            recovery: inner.recovery.clone(),
             height,
             height_fixed: inner.height_fixed.clone(),
             view,
@@ -182,19 +185,29 @@ impl Listeners {
         }
     }
 
-    /// Tells of what was found in blocks that were heard of without it, up to this one, until there is
-    /// no more: what is told makes LDK watch for more.
-    pub(crate) async fn hear_late(&self, last: Best) -> Result<(), CallError> {
-        let Some(finder) = &self.finder else {
+    /// All parts stand at this block, from which on they hear of others.
+    pub(crate) fn stand_at(&self, block: BlockHash) {
+        *self
+            .news
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(block);
+    }
+
+    /// Tells of what was found in blocks that were heard of without it, until there is no more: what is
+    /// told makes LDK watch for more.
+    pub(crate) async fn hear_late(&self) -> Result<(), CallError> {
+        let (Some(finder), Some(last)) = (&self.finder, self.last()) else {
             return Ok(());
         };
+        let height = self.height();
         loop {
-            let late = finder.take_late(last.hash, last.height).await;
+            finder.look_for_more(height).await?;
+            let late = finder.take_late(last, height).await;
             if late.is_empty() {
                 return Ok(());
             }
             self.confirm_late(&late);
-            finder.look_for_more(last).await?;
         }
     }
 
@@ -209,6 +222,9 @@ impl Listeners {
                 part.transactions_confirmed(&one.header, &data, one.height);
             }
             self.wallet.confirm_late(one);
+            if let Some(recovery) = &self.recovery {
+                recovery.confirm_late(&one.transaction, one.height);
+            }
         }
     }
 
@@ -220,12 +236,11 @@ impl Listeners {
         tell(&*self.manager);
         tell(&*self.sweeper);
         tell(&*self.wallet);
+        if let Some(recovery) = &self.recovery {
+            tell(&**recovery);
+        }
         self.height.send_replace(height);
-        *self
-            .news
-            .last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(block);
+        self.stand_at(block);
         self.news.progress.reached(height);
     }
 }
@@ -254,6 +269,9 @@ impl Listen for Listeners {
         self.each(fork_point.height, fork_point.block_hash, |listener| {
             listener.blocks_disconnected(fork_point)
         });
+        if let Some(finder) = &self.finder {
+            finder.forget_above(fork_point.height);
+        }
     }
 }
 

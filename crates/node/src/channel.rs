@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::PublicKey;
-use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, WScriptHash};
+use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, Txid, WScriptHash};
 use lightning::events::ClosureReason;
+use lightning::ln::script::ShutdownScript;
 use lightning::ln::types::ChannelId;
 use lightning::types::features::ChannelTypeFeatures;
 use sendpay_chain::client::BroadcastError;
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::channel_list::type_bits;
-use crate::close::End;
+use crate::close::{End, shutdown_script};
+use crate::shutdown_keys::closing_to;
 use crate::wallet::{FundError, Spend};
 use crate::{Inner, reserve, withdraw};
 
@@ -25,6 +27,21 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 /// By how much at most two ways to round the fee of a transaction differ: less than one satoshi for each
 /// of its few outputs, and for all its inputs.
 const FEE_ROUNDING: Amount = Amount::from_sat(5);
+
+/// Least that LDK asks a peer to keep in a channel, in satoshi: below that it could try to cheat for
+/// nothing.
+const RESERVE_MIN_SAT: u64 = 1_000;
+
+/// How far an opening is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenStep {
+    /// The peer is asked for a channel of that size.
+    Asked(Amount),
+    /// The peer agreed, and the transaction that funds the channel is made.
+    Made(Txid),
+    /// Both have signed; the transaction can be sent.
+    Signed,
+}
 
 /// What to open.
 #[derive(Clone, Debug)]
@@ -43,6 +60,12 @@ pub struct OpenChannel {
     pub confirmations_min: Option<u32>,
     /// The coins to spend: all of these and no others.
     pub outputs: Option<Vec<OutPoint>>,
+    /// What the peer must keep in the channel; None takes LDK's share, a hundredth.
+    pub reserve: Option<Amount>,
+    /// Where a mutual close pays what is ours, for good; None chooses when it closes.
+    pub close_to: Option<ScriptBuf>,
+    /// Where to tell how far it is. What finds no room is not told.
+    pub steps: Option<mpsc::Sender<OpenStep>>,
 }
 
 /// A channel whose funding transaction was sent.
@@ -58,6 +81,8 @@ pub struct OpenedChannel {
     pub type_bits: Vec<u32>,
     /// Blocks until it can be used.
     pub confirmations_required: Option<u32>,
+    /// The script that a mutual close pays to, if one was named and the peer will hold us to it.
+    pub close_to: Option<ScriptBuf>,
 }
 
 /// Why no channel was opened.
@@ -72,6 +97,14 @@ pub enum OpenError {
     /// LDK refuses our parameters.
     #[error("{0}")]
     Refused(String),
+    /// A reserve that LDK cannot ask for.
+    #[error(
+        "should be from {RESERVE_MIN_SAT} sat, below which LDK does not go, to the whole channel"
+    )]
+    Reserve,
+    /// A script that no close can pay to.
+    #[error("should be a segwit address")]
+    CloseTo,
     /// The peer or the wallet ended the opening.
     #[error("the opening failed: {0}")]
     Failed(String),
@@ -88,6 +121,8 @@ pub(crate) struct Opening {
     /// What the wallet is to pay; the script is known when the peer agrees.
     spend: Spend,
     transaction: Option<Transaction>,
+    close_to: Option<ScriptBuf>,
+    steps: Option<mpsc::Sender<OpenStep>>,
     done: oneshot::Sender<Result<OpenedChannel, OpenError>>,
 }
 
@@ -101,6 +136,11 @@ pub(crate) async fn open(
     };
     // With every peer that has them, the channel gets anchors.
     let anchors = peer.init_features.supports_anchors_zero_fee_htlc_tx();
+    let close_to = open.close_to.as_ref().map(shutdown_script).transpose();
+    // As CLN: a peer that would not hold us to it is not told of it.
+    let close_to = close_to
+        .map_err(|_| OpenError::CloseTo)?
+        .filter(|_| peer.init_features.supports_upfront_shutdown_script());
     let feerate = open.feerate.unwrap_or_else(|| inner.funding_feerate());
     let script = ScriptBuf::new_p2wsh(&WScriptHash::all_zeros());
     let spend = Spend {
@@ -117,9 +157,19 @@ pub(crate) async fn open(
     getrandom::fill(&mut random).map_err(|cause| OpenError::Refused(cause.to_string()))?;
     let user_channel_id = u128::from_be_bytes(random);
     let (done, opened) = oneshot::channel();
+    let mut config = inner.user_config.clone();
+    let handshake = &mut config.channel_handshake_config;
+    handshake.announce_for_forwarding = open.announce;
+    handshake.commit_upfront_shutdown_pubkey = close_to.is_some();
+    if let Some(reserve) = open.reserve {
+        handshake.their_channel_reserve_proportional_millionths =
+            reserve_millionths(reserve, amount).ok_or(OpenError::Reserve)?;
+    }
     let opening = Opening {
         spend,
         transaction: None,
+        close_to: close_to.clone().map(ShutdownScript::into_inner),
+        steps: open.steps.clone(),
         done,
     };
     inner
@@ -127,16 +177,18 @@ pub(crate) async fn open(
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .insert(user_channel_id, opening);
-    let mut config = inner.user_config.clone();
-    config.channel_handshake_config.announce_for_forwarding = open.announce;
-    let created = inner.manager.create_channel(
-        open.node_id,
-        amount.to_sat(),
-        open.push_msat,
-        user_channel_id,
-        None,
-        Some(config),
-    );
+    // Before the peer can answer.
+    tell(open.steps.as_ref(), OpenStep::Asked(amount));
+    let created = closing_to(close_to, || {
+        inner.manager.create_channel(
+            open.node_id,
+            amount.to_sat(),
+            open.push_msat,
+            user_channel_id,
+            None,
+            Some(config),
+        )
+    });
     if let Err(cause) = created {
         take(inner, user_channel_id);
         return Err(OpenError::Refused(api_error(&cause)));
@@ -176,6 +228,23 @@ pub(crate) fn api_error(cause: &lightning::util::errors::APIError) -> String {
         | APIError::InvalidRoute { err } => err.clone(),
         other => format!("{other:?}"),
     }
+}
+
+/// Who does not take it in is not waited for.
+fn tell(steps: Option<&mpsc::Sender<OpenStep>>, step: OpenStep) {
+    if let Some(steps) = steps {
+        let _ = steps.try_send(step);
+    }
+}
+
+/// The reserve as LDK wants it, in millionths of the channel: the least that come to as much. None if
+/// LDK would make something else of it.
+fn reserve_millionths(reserve: Amount, channel: Amount) -> Option<u32> {
+    if reserve.to_sat() < RESERVE_MIN_SAT || reserve > channel {
+        return None;
+    }
+    let millionths = u128::from(reserve.to_sat()) * 1_000_000;
+    u32::try_from(millionths.div_ceil(u128::from(channel.to_sat()))).ok()
 }
 
 fn take(inner: &Inner, user_channel_id: u128) -> Option<Opening> {
@@ -231,6 +300,8 @@ pub(crate) async fn fund(
         .get_mut(&user_channel_id)
     {
         opening.transaction = Some(transaction.clone());
+        let txid = transaction.compute_txid();
+        tell(opening.steps.as_ref(), OpenStep::Made(txid));
     }
     let txid = transaction.compute_txid();
     let told = inner
@@ -268,6 +339,7 @@ pub(crate) fn pending(
     let Some(opening) = take(inner, user_channel_id) else {
         return;
     };
+    tell(opening.steps.as_ref(), OpenStep::Signed);
     let result = match opening.transaction {
         Some(transaction) => {
             let channels = inner.manager.list_channels();
@@ -280,6 +352,7 @@ pub(crate) fn pending(
                 channel_id: channel_id.0,
                 type_bits: details.map(type_bits).unwrap_or_default(),
                 confirmations_required: details.and_then(|d| d.confirmations_required),
+                close_to: opening.close_to,
             })
         }
         None => Err(OpenError::Failed(
@@ -374,5 +447,35 @@ pub(crate) fn accept(
         .accept_inbound_channel(&temporary_id, &node_id, id, None);
     if let Err(cause) = accepted {
         tracing::warn!(%node_id, cause = api_error(&cause), "channel refused");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_reserve_is_the_least_share_that_comes_to_as_much() {
+        let share = |reserve, channel| {
+            reserve_millionths(Amount::from_sat(reserve), Amount::from_sat(channel))
+        };
+        // What LDK makes of it.
+        let sat = |millionths: u32, channel: u64| channel * u64::from(millionths) / 1_000_000;
+        for channel in [1_000, 20_000, 999_999, 1_000_000] {
+            for reserve in [1_000, 1_001, channel / 2, channel - 1, channel] {
+                if (1_000..=channel).contains(&reserve) {
+                    assert_eq!(sat(share(reserve, channel).unwrap(), channel), reserve);
+                }
+            }
+        }
+        // A greater channel has no millionth for every satoshi.
+        assert_eq!(
+            sat(share(100_001, 10_000_000).unwrap(), 10_000_000),
+            100_010
+        );
+        for (reserve, channel) in [(999, 20_000), (0, 20_000), (20_001, 20_000)] {
+            assert_eq!(share(reserve, channel), None);
+        }
     }
 }

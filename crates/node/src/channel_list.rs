@@ -38,6 +38,8 @@ pub struct Channel {
     pub their_reserve_sat: u64,
     /// We opened it.
     pub opener_local: bool,
+    /// We closed it, or they did; None while nobody has.
+    pub closer_local: Option<bool>,
     /// Deep enough on both sides.
     pub ready: bool,
     /// Ready and the peer is connected.
@@ -87,8 +89,12 @@ pub enum ChannelStage {
     ShuttingDown,
     /// The ends are agreeing on the fee of the transaction that closes it.
     AgreeingOnFee,
-    /// They have agreed.
+    /// They have agreed, and the transaction is in no block yet.
     Closed,
+    /// One end closed it by itself, and its transaction is in no block yet.
+    AwaitingUnilateral,
+    /// The transaction that closes it is in a block, and something is still to come.
+    OnChain,
 }
 
 /// What a peer asks to forward over a channel.
@@ -204,6 +210,7 @@ fn show(inner: &Inner, details: ChannelDetails) -> Channel {
         our_reserve_sat: details.unspendable_punishment_reserve.unwrap_or(0),
         their_reserve_sat: details.counterparty.unspendable_punishment_reserve,
         opener_local: details.is_outbound,
+        closer_local: None,
         ready: details.is_channel_ready,
         usable: details.is_usable,
         connected: inner

@@ -18,6 +18,7 @@ use lightning::sign::{ChangeDestinationSource, SignerProvider, SpendableOutputDe
 use lightning::util::errors::APIError;
 use thiserror::Error;
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::Inner;
@@ -33,6 +34,17 @@ const TRANSACTION_WAIT: Duration = Duration::from_secs(10);
 /// Ends of channels that a request may be behind by.
 pub(crate) const ENDS_MAX: usize = 1_024;
 
+/// How far a close is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseStep {
+    /// The peer is away; the close begins when it is back.
+    Away,
+    /// The peer was told that the channel is to be closed, by us or before by itself.
+    Begun,
+    /// The time for a mutual close is over: our commitment transaction is sent.
+    Forced,
+}
+
 /// Which channel to close, and how.
 #[derive(Clone, Debug)]
 pub struct CloseChannel {
@@ -46,6 +58,17 @@ pub struct CloseChannel {
     pub destination: Option<ScriptBuf>,
     /// The least fee rate of a mutual close; None takes LDK's.
     pub feerate_min: Option<FeeRate>,
+    /// Where to tell how far it is. What finds no room is not told.
+    pub steps: Option<mpsc::Sender<CloseStep>>,
+}
+
+impl CloseChannel {
+    /// Who does not take it in is not waited for.
+    fn tell(&self, step: CloseStep) {
+        if let Some(steps) = &self.steps {
+            let _ = steps.try_send(step);
+        }
+    }
 }
 
 /// How a channel ended.
@@ -191,6 +214,9 @@ pub(crate) async fn close(
         .funding_txo
         .map(|funding| funding.into_bitcoin_outpoint());
     let mut begin = Begin::new(&wanted, script, &details)?;
+    if inner.peers.peer_by_node_id(&wanted.node_id).is_none() {
+        wanted.tell(CloseStep::Away);
+    }
     let end = wait_for_end(inner, &wanted, &mut watch, &mut begin).await?;
     let transactions = if end.ours {
         let deadline = Instant::now() + TRANSACTION_WAIT;
@@ -219,9 +245,14 @@ async fn wait_for_end(
 ) -> Result<End, CloseError> {
     let mut stop = inner.stop.subscribe();
     let mut unilateral_at = wanted.unilateral_after.map(|after| Instant::now() + after);
+    let mut told = false;
     loop {
         if !begin.begun {
             begin.try_now(inner, wanted).await?;
+        }
+        if begin.begun && !told {
+            wanted.tell(CloseStep::Begun);
+            told = true;
         }
         let late = async {
             match unilateral_at {
@@ -234,6 +265,8 @@ async fn wait_for_end(
             () = late => {
                 unilateral_at = None;
                 begin.begun = true;
+                told = true;
+                wanted.tell(CloseStep::Forced);
                 force(inner, wanted)?;
             }
             () = sleep(LOOK), if !begin.begun => {}
@@ -359,7 +392,7 @@ fn is_closing(details: &ChannelDetails) -> bool {
 }
 
 /// The script as LDK takes it. Of what BOLT 2 allows, not the two old kinds, as in CLN.
-fn shutdown_script(script: &ScriptBuf) -> Result<ShutdownScript, CloseError> {
+pub(crate) fn shutdown_script(script: &ScriptBuf) -> Result<ShutdownScript, CloseError> {
     if !script.is_witness_program() {
         return Err(CloseError::Destination);
     }

@@ -120,19 +120,26 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
             funding_txo,
             ..
         } => {
+            inner.written.opened(&inner, channel_id);
             channel::pending(&inner, channel_id, user_channel_id, funding_txo);
+            inner.channels_changed.notify_waiters();
         }
         Event::ChannelReady { channel_id, .. } => {
             tracing::info!(%channel_id, "channel ready");
+            inner.written.opened(&inner, channel_id);
             inner.announce();
         }
         Event::ChannelClosed {
             channel_id,
             user_channel_id,
             reason,
+            last_local_balance_msat: ours,
             ..
         } => {
+            let written = &inner.written;
+            written.closed(&inner.store, channel_id, &reason, ours.unwrap_or(0));
             channel::closed(&inner, channel_id, user_channel_id, &reason);
+            inner.channels_changed.notify_waiters();
         }
         Event::BumpTransaction(ref bump) => fee_bump::raise(&inner, bump).await,
         Event::DiscardFunding { funding_info, .. } => inner.discard_funding(&funding_info),

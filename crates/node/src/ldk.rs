@@ -21,6 +21,7 @@ use sendpay_chain::client::{Broadcaster, Fees};
 use crate::gossip::PatientGossip;
 use crate::logger::NodeLogger;
 use crate::router::PlannedRouter;
+use crate::shutdown_keys::ShutdownKeys;
 use crate::store::{EagerSpawner, LdkStore};
 use crate::wallet::ChainWallet;
 
@@ -61,7 +62,7 @@ pub(crate) type ChannelManager = lightning::ln::channelmanager::ChannelManager<
     Arc<Broadcaster>,
     Arc<Keys>,
     Arc<Keys>,
-    Arc<Keys>,
+    Arc<ShutdownKeys>,
     Arc<Fees>,
     Arc<PlannedRouter>,
     Arc<NullMessageRouter>,

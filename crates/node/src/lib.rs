@@ -13,9 +13,10 @@
 //! | `close.rs`, `terms.rs` | the end of a channel, and what is asked to forward over it |
 //! | `withdraw.rs`, `stuck.rs` | payments on the chain, and those that wait too long |
 //! | `fee_bump.rs`, `reserve.rs` | raising the fees of channels' transactions, and what is kept for that |
+//! | `kept.rs` | what backups hold of the channels; `recovery.rs` gets the coins back with it, without channel state |
 //! | `forward.rs` | HTLCs of others, and what came of them |
 //! | `gossip.rs`, `network.rs` | how gossip comes in, and what it tells of others |
-//! | `channel.rs` (what is told of them: `channel_list.rs`), `peer.rs`, `wallet.rs`, `keys.rs`, `chain.rs` | what their names say |
+//! | `channel.rs` (what is told of them: `channel_list.rs`, `closed_channel.rs`), `peer.rs`, `wallet.rs`, `keys.rs` (`seed_file.rs`), `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
 
 mod announced;
@@ -26,6 +27,7 @@ mod channel;
 mod channel_list;
 mod clock;
 mod close;
+mod closed_channel;
 mod event;
 mod failure;
 mod fee_bump;
@@ -35,6 +37,7 @@ mod gossip;
 mod htlc;
 mod invoice;
 mod invoice_end;
+mod kept;
 mod keys;
 mod keysend_in;
 mod ldk;
@@ -45,10 +48,13 @@ mod new_invoice;
 mod pay;
 mod payment;
 mod peer;
+mod recovery;
 mod redact;
 mod reserve;
 mod route;
 mod router;
+mod seed_file;
+mod shutdown_keys;
 mod start;
 mod store;
 mod stuck;
@@ -77,27 +83,31 @@ pub use bolt11::{
     Bolt11, Bolt11Error, INVOICE_BYTES_MAX, RouteHint, decode, unverified_payment_hash,
 };
 pub use chain::{CatchUpError, ChainView, DeepReorganisation};
-pub use channel::{OpenChannel, OpenError, OpenedChannel};
+pub use channel::{OpenChannel, OpenError, OpenStep, OpenedChannel};
 pub use channel_list::{Channel, ChannelStage, RemoteTerms};
-pub use close::{CloseChannel, CloseError, ClosedChannel, Closing};
+pub use close::{CloseChannel, CloseError, CloseStep, ClosedChannel, Closing};
 pub use failure::code;
 pub use fee_bump::Short;
 pub use getroute::{GetRoute, GetRouteError};
 pub use htlc::{Htlc, HtlcStage};
 pub use invoice::{CancelHeldError, SettleHeldError};
 pub use invoice_end::{DeleteError, DeleteInvoice};
-pub use keys::{SEED_FILE, SeedError};
+pub use kept::{KEPT_AT, Kept, KeptChannel};
+pub use keys::{Seed, SeedError, decrypt_seed, encrypt_seed, seed_is_encrypted};
 pub use network::{Announced, NetworkChannel, NetworkFilter, NetworkListing, NetworkNode};
 pub use new_invoice::{
     CLTV_MAX, CLTV_MIN, HOLD_CLTV_DEFAULT, NewBolt11, NewInvoiceError, RouteHints,
 };
-pub use pay::{KeySend, PaidInvoice, Pay, PayError, Tried, Unsent, Why};
+pub use pay::{KeySend, PaidInvoice, Pay, PayError, Tried, Unsent, Why, new_preimage};
 pub use payment::{FirstHopError, SendPay, SendPayError, Spontaneous, StartCheckError};
 pub use peer::{ConnectError, Peer};
+pub use recovery::{KeptRow, RecoveryError, RecoveryView, is_recovering, recovery_rows};
 pub use route::{
     FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, check_route, direction, scid_text,
 };
+pub use seed_file::{PASSPHRASE_BYTES_MAX, Passphrase, SEED_FILE};
 pub use start::StartError;
+pub use store::is_channel_state;
 pub use stuck::{BumpError, Bumped};
 pub use terms::{NewTerms, TermsError};
 pub use wallet::{Coin, FundError, StuckError, WalletError};
@@ -118,6 +128,8 @@ pub struct NodeConfig {
     pub color: Option<[u8; 3]>,
     /// Addresses told to the network.
     pub announce: Vec<AnnouncedAddress>,
+    /// What the seed file is encrypted with, if it is.
+    pub passphrase: Option<Passphrase>,
     /// A SOCKS5 proxy, Tor's, through which all other nodes are dialled. None dials them directly.
     pub proxy: Option<SocketAddr>,
     /// What the wallet keeps for each channel with anchors, to raise the fees of its transactions.
@@ -175,11 +187,21 @@ pub(crate) struct Inner {
     /// Tells that one of a new invoice.
     pub(crate) lapses_sooner: Notify,
     pub(crate) paying: pay::Running,
+    /// Told when the list of channels for backups may have changed.
+    pub(crate) channels_changed: Notify,
+    /// That list, once it was looked at.
+    pub(crate) kept: watch::Sender<Option<Arc<kept::Kept>>>,
+    /// What backups are encrypted with.
+    pub(crate) backup_secret: [u8; 32],
+    /// There if channel state was lost.
+    pub(crate) recovery: Option<Arc<recovery::Recovery>>,
     pub(crate) scids: forward::Scids,
     /// Held while coins for fees are taken or given back, so that none is given back that was just taken.
     pub(crate) bumping: AsyncMutex<()>,
     /// Transactions of channels whose fee waits for coins.
     pub(crate) short: Mutex<fee_bump::Shortages>,
+    /// What is written down of channels, for when they are closed.
+    pub(crate) written: closed_channel::Written,
 }
 
 impl Inner {
@@ -287,6 +309,21 @@ impl Node {
         drop(seen.wait_for(|now| *now >= height).await);
     }
 
+    /// The list of channels for backups as it changes; none before it was looked at.
+    pub fn kept(&self) -> watch::Receiver<Option<Arc<Kept>>> {
+        self.inner.kept.subscribe()
+    }
+
+    /// What backups of this node are encrypted with. Secret.
+    pub fn backup_secret(&self) -> [u8; 32] {
+        self.inner.backup_secret
+    }
+
+    /// How far the recovery is, if channel state was lost.
+    pub fn recovery(&self) -> Option<RecoveryView> {
+        self.inner.recovery.as_ref().map(|recovery| recovery.view())
+    }
+
     /// A new on-chain address.
     pub async fn new_address(&self) -> Result<Address, FundError> {
         self.inner.wallet.new_address().await
@@ -382,9 +419,14 @@ impl Node {
         channel::open(&self.inner, open).await
     }
 
-    /// Every channel.
+    /// Every channel that is not closed.
     pub fn channels(&self) -> Vec<Channel> {
         channel_list::list(&self.inner)
+    }
+
+    /// The channels that are closed and of which something is still to come from the chain.
+    pub fn closed_channels(&self) -> Vec<Channel> {
+        closed_channel::list(&self.inner)
     }
 
     /// Sends one part of a payment, at most once for what the repeat rules call the same (L7).

@@ -32,7 +32,9 @@ use crate::ldk::{
     ChainMonitor, ChannelManager, ChannelMonitor, Graph, Keys, MonitorPersister, Scorer, Sweeper,
 };
 use crate::logger::NodeLogger;
+use crate::recovery::Recovery;
 use crate::router::PlannedRouter;
+use crate::shutdown_keys::ShutdownKeys;
 use crate::start::StartError;
 use crate::store::{EagerSpawner, LdkStore, WholeBlocks};
 use crate::wallet::ChainWallet;
@@ -51,6 +53,7 @@ pub(crate) struct Ground {
     pub(crate) keys: Arc<Keys>,
     pub(crate) ldk_store: LdkStore,
     pub(crate) user_config: UserConfig,
+    pub(crate) backup_secret: [u8; 32],
     /// What LDK watches for, if blocks come without transactions.
     pub(crate) watched: Option<Arc<Watched>>,
 }
@@ -77,6 +80,7 @@ pub(crate) struct Loaded {
     pub(crate) sweeper: Arc<Sweeper>,
     pub(crate) sweeper_block: BlockLocator,
     pub(crate) wallet: Arc<ChainWallet>,
+    pub(crate) recovery: Option<Arc<Recovery>>,
 }
 
 async fn stored(
@@ -108,7 +112,16 @@ pub(crate) async fn load(
     tip: BlockLocator,
 ) -> Result<Loaded, StartError> {
     let network = ground.config.network;
-    let wallet = ChainWallet::open(ground.store.clone(), seed, network, tip).await?;
+    let recovery = Recovery::load(&ground.store, &ground.keys)?;
+    let (begins, addresses) = match &recovery {
+        None => (tip, [0; 2]),
+        Some(recovery) => {
+            let (height, addresses) = recovery.wallet_begins();
+            (block_at(ground, height, tip).await?, addresses)
+        }
+    };
+    let store = ground.store.clone();
+    let wallet = ChainWallet::open(store, seed, network, begins, addresses).await?;
     // What is made anew beside an older wallet (the sweeper is stored when it has something to sweep)
     // begins where the wallet stands: at the tip, it would hold up the start until all blocks are read.
     let tip = wallet.best_block();
@@ -131,7 +144,19 @@ pub(crate) async fn load(
         sweeper: Arc::new(sweeper),
         sweeper_block,
         wallet,
+        recovery,
     })
+}
+
+/// The block of the best chain at this height; `tip` if there is none.
+async fn block_at(
+    ground: &Ground,
+    height: u32,
+    tip: BlockLocator,
+) -> Result<BlockLocator, StartError> {
+    let hash = ground.client.block_hash(height).await;
+    let hash = hash.map_err(chain::CatchUpError::from)?;
+    Ok(hash.map_or(tip, |hash| BlockLocator::new(hash, height)))
 }
 
 type Monitors = Vec<(BlockLocator, ChannelMonitor)>;
@@ -218,6 +243,7 @@ async fn load_manager(
         CHANNEL_MANAGER_PERSISTENCE_KEY,
     ];
     let keys = &ground.keys;
+    let channel_keys = Arc::new(ShutdownKeys::new(keys.clone()));
     let Some(bytes) = stored(ground, "channel manager", at).await? else {
         let parameters = ChainParameters {
             network: ground.config.network,
@@ -232,7 +258,7 @@ async fn load_manager(
             ground.logger.clone(),
             keys.clone(),
             keys.clone(),
-            keys.clone(),
+            channel_keys,
             ground.user_config.clone(),
             parameters,
             u32::try_from(unix_seconds()).unwrap_or(u32::MAX),
@@ -242,7 +268,7 @@ async fn load_manager(
     let arguments = ChannelManagerReadArgs::new(
         keys.clone(),
         keys.clone(),
-        keys.clone(),
+        channel_keys,
         ground.fees.clone(),
         monitor.clone(),
         ground.broadcaster.clone(),
@@ -318,6 +344,13 @@ pub(crate) async fn replay_blocks(
     ];
     for (block, monitor) in &monitors {
         listeners.push((*block, monitor));
+    }
+    if let Some(recovery) = &loaded.recovery {
+        let block = recovery.best_block(loaded.wallet.best_block());
+        listeners.push((block, &**recovery));
+        if let Some(watched) = &ground.watched {
+            watched.add(recovery.scripts());
+        }
     }
     let finder = match &ground.watched {
         None => None,

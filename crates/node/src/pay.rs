@@ -12,11 +12,13 @@
 //! | `pay/tries.rs` | the loop: look, send, wait, learn |
 //! | `pay/knowledge.rs` | what failed tries taught |
 //! | `pay/route.rs` | routes for what is missing |
+//! | `pay/in_flight.rs` | what is out over each channel meanwhile |
 //! | `pay/earlier.rs` | what earlier tries of the hash came to |
 //! | `pay/outcome.rs` | what it comes to |
 
 mod earlier;
 mod goal;
+mod in_flight;
 mod keysend;
 mod knowledge;
 mod outcome;
@@ -33,7 +35,7 @@ use tokio::time::Instant;
 
 use self::earlier::{paid_group, settle_earlier, settle_kept};
 pub(crate) use self::goal::Goal;
-pub use self::keysend::KeySend;
+pub use self::keysend::{KeySend, new_preimage};
 pub use self::outcome::{PaidInvoice, PayError, Tried, Unsent, Why};
 use self::tries::Tries;
 use crate::Inner;

@@ -337,9 +337,19 @@ fn remember(inner: &Inner, node_id: &PublicKey, address: &str) {
             .store
             .kv_write(PRIMARY, SECONDARY, &key, address.as_bytes().to_vec()),
     );
+    inner.channels_changed.notify_waiters();
 }
 
-fn known_address(inner: &Inner, node_id: &PublicKey) -> Option<String> {
+/// Where the address of a peer is kept: primary and secondary namespace, key.
+pub(crate) fn kept_at(node_id: &PublicKey) -> [String; 3] {
+    [
+        PRIMARY.to_owned(),
+        SECONDARY.to_owned(),
+        node_id.to_string(),
+    ]
+}
+
+pub(crate) fn known_address(inner: &Inner, node_id: &PublicKey) -> Option<String> {
     let found = inner
         .store
         .kv_read(PRIMARY, SECONDARY, &node_id.to_string());

@@ -16,7 +16,7 @@ use lightning::sign::{EntropySource, NodeSigner, Recipient};
 use lightning::util::config::UserConfig;
 use lightning_block_sync::HeaderCache;
 use lightning_block_sync::poll::ValidatedBlockHeader;
-use sendpay_chain::client::{Best, Broadcaster, ChainClient, Fees};
+use sendpay_chain::client::{Broadcaster, ChainClient, Fees};
 use sendpay_ledger::{Ledger, Store};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -25,15 +25,19 @@ use tokio::task::JoinSet;
 
 use crate::chain::{self, CatchUpError, CaughtUp, ChainView, Listeners};
 use crate::clock::{since_epoch, unix_seconds};
+use crate::closed_channel::Written;
 use crate::gossip::PatientGossip;
 use crate::keys::{Seed, SeedError};
 use crate::ldk::{Gossip, PeerManager};
 use crate::load::{Ground, Loaded, load, replay_blocks};
 use crate::logger::NodeLogger;
 use crate::payment::StartCheckError;
+use crate::recovery::RecoveryError;
 use crate::store::LdkStore;
 use crate::wallet::WalletError;
-use crate::{Inner, Node, NodeConfig, background, event, fee_bump, invoice_end, peer};
+use crate::{
+    Inner, Node, NodeConfig, background, event, fee_bump, invoice_end, kept, peer, recovery,
+};
 
 /// How long the parts may take to end after the stop.
 const STOP_GRACE: Duration = Duration::from_secs(20);
@@ -69,6 +73,9 @@ pub enum StartError {
     /// The pending records could not be checked.
     #[error(transparent)]
     Check(#[from] StartCheckError),
+    /// What is kept of a recovery cannot be read.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
     /// LDK's signer gave no node id.
     #[error("the seed makes no node id")]
     NodeId,
@@ -85,7 +92,8 @@ impl Node {
         broadcaster: Arc<Broadcaster>,
         fees: Arc<Fees>,
     ) -> Result<Node, StartError> {
-        let seed = Seed::read_or_make(&config.dir, config.network)?;
+        let passphrase = config.passphrase.as_ref();
+        let seed = Seed::read_or_make(&config.dir, config.network, passphrase)?;
         let ground = Ground {
             user_config: user_config(config.network),
             keys: Arc::new(seed.ldk_keys(since_epoch())),
@@ -97,6 +105,7 @@ impl Node {
             client,
             broadcaster,
             fees,
+            backup_secret: seed.backup_secret()?,
         };
         let tip = chain::tip(&ground.client).await?;
         let loaded = load(&ground, &seed, chain::locator(&tip)).await?;
@@ -110,14 +119,9 @@ impl Node {
         let (view, viewed) = watch::channel(view);
         let inner = join(ground, loaded, ledger, listening, (height_seen, viewed))?;
         let listeners = Arc::new(Listeners::new(&inner, height, view, finder));
-        let last = Best {
-            hash: tip.header.block_hash(),
-            height: tip.height,
-        };
-        listeners
-            .hear_late(last)
-            .await
-            .map_err(CatchUpError::from)?;
+        listeners.stand_at(tip.header.block_hash());
+        listeners.hear_late().await.map_err(CatchUpError::from)?;
+        Written::load(&inner);
         run_queued_events(&inner).await;
         let never_left = inner.fail_what_never_left().await?;
         if never_left > 0 {
@@ -240,9 +244,14 @@ fn join(
         next_lapse_ms: AtomicU64::new(u64::MAX),
         lapses_sooner: Notify::new(),
         paying: crate::pay::Running::default(),
+        channels_changed: Notify::new(),
+        kept: watch::channel(None).0,
+        backup_secret: ground.backup_secret,
+        recovery: loaded.recovery,
         scids: crate::forward::Scids::default(),
         bumping: AsyncMutex::default(),
         short: Mutex::default(),
+        written: Written::default(),
     };
     Ok(Arc::new(inner))
 }
@@ -280,6 +289,10 @@ async fn run(
     tasks.spawn(fee_bump::keep_raising(inner.clone(), stop()));
     tasks.spawn(invoice_end::expire_invoices(inner.clone(), stop()));
     tasks.spawn(peer::meet(inner.clone(), listener, stop()));
+    tasks.spawn(kept::keep(inner.clone(), stop()));
+    if let Some(lost) = inner.recovery.clone() {
+        tasks.spawn(recovery::recover(inner.clone(), lost, stop()));
+    }
     Node {
         inner,
         tasks: Arc::new(AsyncMutex::new(tasks)),

@@ -18,11 +18,26 @@ use std::task::{Context, Poll, Waker};
 use lightning::io;
 use lightning::util::native_async::FutureSpawner;
 use lightning::util::persist::{
-    CHANNEL_MANAGER_PERSISTENCE_KEY, CHANNEL_MANAGER_PERSISTENCE_PRIMARY_NAMESPACE, KVStore,
+    ARCHIVED_CHANNEL_MONITOR_PERSISTENCE_PRIMARY_NAMESPACE, CHANNEL_MANAGER_PERSISTENCE_KEY,
+    CHANNEL_MANAGER_PERSISTENCE_PRIMARY_NAMESPACE, CHANNEL_MONITOR_PERSISTENCE_PRIMARY_NAMESPACE,
+    CHANNEL_MONITOR_UPDATE_PERSISTENCE_PRIMARY_NAMESPACE, KVStore,
 };
 use sendpay_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+
+/// Whether state under this name (primary and secondary namespace, key) is of channels: what must
+/// never run again once it is old.
+pub fn is_channel_state(primary: &str, _secondary: &str, key: &str) -> bool {
+    let of_manager = primary == CHANNEL_MANAGER_PERSISTENCE_PRIMARY_NAMESPACE
+        && key == CHANNEL_MANAGER_PERSISTENCE_KEY;
+    let of_monitors = [
+        CHANNEL_MONITOR_PERSISTENCE_PRIMARY_NAMESPACE,
+        CHANNEL_MONITOR_UPDATE_PERSISTENCE_PRIMARY_NAMESPACE,
+        ARCHIVED_CHANNEL_MONITOR_PERSISTENCE_PRIMARY_NAMESPACE,
+    ];
+    of_manager || of_monitors.contains(&primary)
+}
 
 /// LDK's view of the store.
 #[derive(Clone)]

@@ -144,6 +144,9 @@ pub struct Coin {
     pub reserved: bool,
 }
 
+/// The addresses of others and those of change.
+const KINDS: [KeychainKind; 2] = [KeychainKind::External, KeychainKind::Internal];
+
 struct Inner {
     wallet: Wallet,
     next_row: u64,
@@ -159,12 +162,14 @@ pub(crate) struct ChainWallet {
 }
 
 impl ChainWallet {
-    /// Loads the wallet, or makes one whose first block is `tip`: nothing before it can be ours.
+    /// Loads the wallet, or makes one whose first block is `tip` (nothing before it can be ours) and
+    /// that has given out so many addresses, for others and for change.
     pub(crate) async fn open(
         store: Store,
         seed: &Seed,
         network: Network,
         tip: BlockLocator,
+        addresses: [u32; 2],
     ) -> Result<ChainWallet, WalletError> {
         let (changes, keys) = read_changes(&store)?;
         let next_row = keys
@@ -197,6 +202,11 @@ impl ChainWallet {
                 wallet
                     .apply_update(update)
                     .map_err(|cause| WalletError::Tip(cause.to_string()))?;
+                for (kind, count) in KINDS.into_iter().zip(addresses) {
+                    if let Some(last) = count.checked_sub(1) {
+                        wallet.reveal_addresses_to(kind, last).for_each(drop);
+                    }
+                }
                 wallet
             }
         };
@@ -281,6 +291,21 @@ impl ChainWallet {
             *slot = Some(block.hash());
         }
         locator
+    }
+
+    /// The height below which it was paid nothing, and how many addresses it has given out, for others
+    /// and for change.
+    pub(crate) fn extent(&self) -> (u32, [u32; 2]) {
+        let inner = self.lock();
+        let blocks = inner.wallet.latest_checkpoint();
+        // The first is the network's first, whenever the wallet was made.
+        let heights = blocks.iter().map(|block| block.height());
+        let birthday = heights.filter(|height| *height > 0).last();
+        let given_out = KINDS.map(|kind| {
+            let last = inner.wallet.derivation_index(kind);
+            last.map_or(0, |last| last.saturating_add(1))
+        });
+        (birthday.unwrap_or(0), given_out)
     }
 
     /// A new address (BIP84, p2wpkh), durable before it is shown.

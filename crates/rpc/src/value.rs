@@ -16,7 +16,7 @@ mod spontaneous;
 mod text;
 
 pub use amount::{
-    AmountOrAny, Amounts, BITCOIN_SUPPLY_MSAT, Millionths, Msat, NonzeroMsat, PaymentMsat,
+    AmountOrAny, Amounts, BITCOIN_SUPPLY_MSAT, Millionths, Msat, NonzeroMsat, PaymentMsat, Sat,
     SatOrAll, SumMsat,
 };
 pub use bytes::{Hash32, HexBytes, NodeId, Secret};

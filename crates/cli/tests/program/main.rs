@@ -66,6 +66,41 @@ fn the_socket_is_looked_for_where_lightning_cli_would() {
 }
 
 #[test]
+fn the_configuration_files_of_lightning_cli_say_where_the_socket_is() {
+    let dir = tempfile::tempdir().unwrap();
+    serve(dir.path());
+    let socket = dir.path().join("regtest/lightning-rpc");
+    let config = dir.path().join("config");
+    std::fs::write(&config, "network=signet\nrpc-file=nothing\n").unwrap();
+    let output = cli(dir.path()).arg("help").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = text(&output.stderr);
+    assert!(told.contains("signet/nothing"), "{told}");
+    let line = format!("rpc-file={}\n", socket.display());
+    std::fs::write(&config, format!("network=signet\n{line}")).unwrap();
+    let output = cli(dir.path()).arg("help").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    // Another file instead, and an option instead of what the file says.
+    let other = dir.path().join("other");
+    std::fs::write(&other, "rpc-file=nothing\nregtest\n").unwrap();
+    for (more, code) in [(None, 2), (Some("--rpc-file=lightning-rpc"), 0)] {
+        let mut command = cli(dir.path());
+        command.arg("--conf").arg(&other).args(more);
+        let output = command.arg("help").output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output.stderr));
+    }
+    // A file that is wrong is said to be, and asks nobody; a proof needs no daemon.
+    std::fs::write(&config, "alias=me\nnetwork=moon\n").unwrap();
+    let output = cli(dir.path()).arg("help").output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let told = text(&output.stderr);
+    let problem = format!("{} line 2: network=moon: Unknown", config.display());
+    assert!(told.contains(&problem), "{told}");
+    let output = cli(dir.path()).args(["verifyproof", "x", "y"]).output();
+    assert!(!text(&output.unwrap().stderr).contains("Config file"));
+}
+
+#[test]
 fn a_daemon_that_hangs_up_is_no_connection() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("socket");

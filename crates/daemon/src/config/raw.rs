@@ -13,7 +13,8 @@ use bitcoin::Amount;
 use super::autoclean::RawAutoclean;
 use super::keys::settings;
 use super::{
-    ALIAS_BYTES_MAX, ChainAuth, ChainConfig, Config, ConfigError, LogLevel, Network, socket_address,
+    ALIAS_BYTES_MAX, CHANNELS_FILE, ChainAuth, ChainConfig, Config, ConfigError, LogLevel, Network,
+    PassphraseFrom, socket_address,
 };
 
 /// What CLN keeps for all channels with anchors together; here it is for each.
@@ -53,6 +54,10 @@ settings! {
         /// Electrum servers. Without any of these keys it is the embedded chain in DIR/chain, if there is one, else
         /// bitcoind on this machine with its cookie in ~/.bitcoin.
         chain: RawChain = table(RawChain),
+        /// What can be brought back after a loss.
+        backup: RawBackup = table(RawBackup),
+        /// The seed of the node.
+        seed: RawSeed = table(RawSeed),
         /// Which old records are removed.
         autoclean: RawAutoclean = table(RawAutoclean),
         /// The log.
@@ -87,6 +92,28 @@ settings! {
 }
 
 settings! {
+    /// `[backup]`.
+    pub(super) struct RawBackup {
+        /// The file that the list of channels is written to whenever it changes, encrypted to the seed;
+        /// a relative path is one in the directory of the network. Put it on another disk. It holds
+        /// no records: those are in the file of `sendpayd backup`.
+        channels_file: PathBuf = default(r#""channels.backup""#),
+    }
+}
+
+settings! {
+    /// `[seed]`.
+    pub(super) struct RawSeed {
+        /// The file whose first line is the passphrase of the seed, if that is encrypted (`sendpayd
+        /// seed encrypt`). With neither this nor passphrase_fd it is asked for at the terminal.
+        passphrase_file: PathBuf = unset(r#""/run/secrets/sendpay""#),
+        /// A file descriptor, open for reading when sendpayd starts, whose first line is the
+        /// passphrase.
+        passphrase_fd: u32 = unset("3"),
+    }
+}
+
+settings! {
     /// `[log]`.
     pub(super) struct RawLog {
         /// How much is logged: error, warn, info, debug or trace.
@@ -108,9 +135,14 @@ impl Raw {
             text.parse().map_err(wrong)
         });
         let log = self.log.unwrap_or_default();
+        let network = self.network.unwrap_or(Network::Regtest);
+        let channels_file = self.backup.unwrap_or_default().channels_file;
+        let channels_file = channels_file.unwrap_or_else(|| CHANNELS_FILE.into());
         Ok(Config {
             dir: dir.to_owned(),
-            network: self.network.unwrap_or(Network::Regtest),
+            network,
+            channels_file,
+            passphrase: self.seed.unwrap_or_default().check()?,
             alias: self.alias.map(check_alias).transpose()?,
             color: self.color.as_deref().map(check_color).transpose()?,
             listen: match &self.listen {
@@ -146,6 +178,20 @@ fn check_emergency(msat: Option<u64>) -> Result<Amount, ConfigError> {
         });
     }
     Ok(amount)
+}
+
+impl RawSeed {
+    fn check(self) -> Result<PassphraseFrom, ConfigError> {
+        match (self.passphrase_file, self.passphrase_fd) {
+            (None, None) => Ok(PassphraseFrom::Terminal),
+            (Some(path), None) => Ok(PassphraseFrom::File(path)),
+            (None, Some(descriptor)) => Ok(PassphraseFrom::Descriptor(descriptor)),
+            (Some(_), Some(_)) => Err(ConfigError::Value {
+                key: "seed.passphrase_fd",
+                problem: "cannot be given together with seed.passphrase_file".to_owned(),
+            }),
+        }
+    }
 }
 
 impl RawChain {

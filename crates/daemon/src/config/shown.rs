@@ -6,7 +6,7 @@ use bitcoin::Amount;
 use sendpay_rpc::method::listconfigs::ConfigValue;
 use sendpay_rpc::value::{Amounts, Msat};
 
-use super::{ChainAuth, Config};
+use super::{ChainAuth, Config, PassphraseFrom};
 
 /// CLN's word for what nobody set.
 const DEFAULT: &str = "default";
@@ -120,6 +120,15 @@ pub fn shown(config: &Config, alias: &str, color: &str) -> Shown {
     options.text("log.level", Some("log-level"), config.log_level.as_str());
     if let Some(file) = &config.log_file {
         options.texts("log.file", "log-file", &[file.display().to_string()]);
+    }
+    let channels_file = config.channels_file.display();
+    options.text("backup.channels_file", None, channels_file);
+    match &config.passphrase {
+        PassphraseFrom::File(path) => options.text("seed.passphrase_file", None, path.display()),
+        PassphraseFrom::Descriptor(number) => {
+            options.number("seed.passphrase_fd", u64::from(*number));
+        }
+        PassphraseFrom::Terminal => {}
     }
     chain(&mut options);
     autoclean(&mut options);

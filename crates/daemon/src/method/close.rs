@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bitcoin::consensus::encode::serialize;
-use sendpay_node::{Channel, ChannelStage, CloseChannel, Closing};
+use sendpay_node::{Channel, ChannelStage, CloseChannel, CloseStep, Closing};
 use sendpay_rpc::method::close::{Close, CloseResult};
 use sendpay_rpc::value::{FeerateRange, Hash32, HexBytes, PlainText};
 use sendpay_rpc::{Code, RpcError};
@@ -13,6 +13,8 @@ use super::listpeerchannels::txid;
 use super::{find_channel, onchain};
 use crate::daemon::Daemon;
 use crate::error;
+use crate::server::Notifier;
+use crate::steps;
 
 const CAN_CLOSE: [ChannelStage; 5] = [
     ChannelStage::Opening,
@@ -23,11 +25,15 @@ const CAN_CLOSE: [ChannelStage; 5] = [
     ChannelStage::Closed,
 ];
 
-pub(super) async fn run(daemon: &Arc<Daemon>, params: Close) -> Result<CloseResult, RpcError> {
+pub(super) async fn run(
+    daemon: &Arc<Daemon>,
+    params: Close,
+    notifier: Option<Notifier>,
+) -> Result<CloseResult, RpcError> {
     let channel = the_channel(daemon, &params)?;
     let destination = params.destination.as_ref();
     let destination = destination
-        .map(|text| onchain::destination(daemon, text))
+        .map(|text| onchain::address(daemon, "destination", text))
         .transpose()?;
     params
         .fee_negotiation_step
@@ -42,17 +48,20 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: Close) -> Result<CloseResu
         .map(|range| least_feerate(daemon, range, &channel))
         .transpose()?;
     let timeout = u64::from(params.unilateraltimeout);
-    let closed = daemon
-        .node()
-        .close_channel(CloseChannel {
-            node_id: channel.node_id,
-            channel_id: channel.channel_id,
-            unilateral_after: (timeout > 0).then(|| Duration::from_secs(timeout)),
-            destination,
-            feerate_min,
-        })
-        .await
-        .map_err(|cause| error::close(&cause))?;
+    let close = CloseChannel {
+        node_id: channel.node_id,
+        channel_id: channel.channel_id,
+        unilateral_after: (timeout > 0).then(|| Duration::from_secs(timeout)),
+        destination,
+        feerate_min,
+        steps: None,
+    };
+    let words = |step: &CloseStep| steps::closing(*step, timeout);
+    let closed = steps::tell(notifier, words, |steps| {
+        let close = CloseChannel { steps, ..close };
+        daemon.node().close_channel(close)
+    });
+    let closed = closed.await.map_err(|cause| error::close(&cause))?;
     let kind = match closed.closing {
         Closing::Mutual => "mutual",
         Closing::Unilateral => "unilateral",

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use sendpay_backup::RECOVERED;
 use sendpay_ledger::Warning;
-use sendpay_node::{AnnouncedAddress, DeepReorganisation, Short};
+use sendpay_node::{AnnouncedAddress, DeepReorganisation, RecoveryView, Short};
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::getinfo::{Address, GetInfo, GetInfoResult};
 use sendpay_rpc::value::{Hash32, Msat};
@@ -22,6 +23,8 @@ pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResul
     let [red, green, blue] = node.color();
     let warnings = node.ledger().warnings().map_err(error::read)?;
     let height = node.height();
+    let unknown = node.ledger().imported_pending(RECOVERED);
+    let unknown = unknown.map_err(error::read)?.len();
     let fees_collected_msat = node.ledger().forward_fees_msat().map_err(error::read)?;
     Ok(GetInfoResult {
         id: node_id(node.id()),
@@ -43,6 +46,9 @@ pub(super) async fn run(daemon: &Arc<Daemon>, _: GetInfo) -> Result<GetInfoResul
         warning_lightningd_sync: blocks_missing(height, node.chain_view().best),
         warning_reorganisation: node.chain_view().deep.map(reorganisation),
         warning_fee_bump: short_of_coins(&node.short_of_coins()),
+        warning_recovery: node.recovery().and_then(recovery),
+        warning_unknown_payments: unknown_payments(unknown),
+        warning_backup: daemon.backup_warning(),
         warning_late_preimage: late_preimages(&warnings),
     })
 }
@@ -106,6 +112,31 @@ fn lacking(short: &Short) -> String {
         short.sat_per_kw,
         short.confirmed.to_sat()
     )
+}
+
+/// How far a recovery is, until it is done.
+fn recovery(view: RecoveryView) -> Option<String> {
+    let RecoveryView {
+        open,
+        closed,
+        unswept_sat,
+    } = view;
+    (open > 0 || unswept_sat > 0).then(|| {
+        format!(
+            "{open} of {} lost channels are not closed by their peers; {unswept_sat}sat that closes \
+             have paid are on their way into the wallet",
+            open + closed
+        )
+    })
+}
+
+fn unknown_payments(count: usize) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "{count} payments were pending when channel state was lost: this node cannot know how \
+             they end. Once you do, tell by settleimported"
+        )
+    })
 }
 
 /// What breaks promise L4 is never silent.

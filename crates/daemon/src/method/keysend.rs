@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sendpay_ledger::Msat;
-use sendpay_node::{KeySend as Request, RouteHint};
+use sendpay_node::{KeySend as Request, PayError, RouteHint, new_preimage};
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::keysend::KeySend;
 use sendpay_rpc::method::pay::PayResult;
@@ -15,8 +15,14 @@ use crate::convert::from_node_id;
 use crate::daemon::Daemon;
 use crate::error::{self, PayWords};
 use crate::request_key::Asked;
+use crate::server::Notifier;
+use crate::tries;
 
-pub(super) async fn run(daemon: &Arc<Daemon>, params: KeySend) -> Result<PayResult, RpcError> {
+pub(super) async fn run(
+    daemon: &Arc<Daemon>,
+    params: KeySend,
+    notifier: Option<Notifier>,
+) -> Result<PayResult, RpcError> {
     let asked = asked(&params);
     let amount_msat = amount(params.amount_msat)?;
     let fee_max_msat = fee_max(
@@ -25,7 +31,12 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: KeySend) -> Result<PayResu
         params.exemptfee,
         amount_msat.msat(),
     )?;
+    let amounts = daemon.amounts();
+    let node = daemon.node();
+    let refused = |cause: PayError| error::pay(&cause, PayWords::Pay, node.height(), amounts);
+    let preimage = new_preimage().map_err(refused)?;
     let request = Request {
+        preimage,
         destination: from_node_id(params.destination),
         amount_msat,
         label: params.label.map(|label| label.into_string()),
@@ -36,10 +47,9 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: KeySend) -> Result<PayResu
         route_hints: params.routehints.as_ref().map(hints).unwrap_or_default(),
         request: asked.key(params.idempotency_key),
     };
-    let amounts = daemon.amounts();
-    let paid = daemon.node().keysend(request).await;
-    paid.map(|paid| result(&paid, amounts))
-        .map_err(|cause| error::pay(&cause, PayWords::Pay, daemon.node().height(), amounts))
+    let hash = preimage.payment_hash();
+    let paid = tries::tell(node.ledger(), hash, notifier, node.keysend(request)).await;
+    paid.map(|paid| result(&paid, amounts)).map_err(refused)
 }
 
 /// An amount that there can be.

@@ -15,7 +15,8 @@ pub(super) async fn run(
     params: ListFunds,
 ) -> Result<ListFundsResult, RpcError> {
     let node = daemon.node();
-    let channels = node.channels().into_iter().filter_map(|channel| {
+    let channels = node.channels().into_iter().chain(node.closed_channels());
+    let channels = channels.filter_map(|channel| {
         let funding = channel.funding?;
         Some(FundsChannel {
             peer_id: peer_id(&channel),

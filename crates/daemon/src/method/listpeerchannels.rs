@@ -39,7 +39,8 @@ pub(super) async fn run(
                 .is_none_or(|id| id.to_bytes() == channel.channel_id)
             && (scid.is_none() || scid == channel.short_channel_id || scid == channel.alias_local)
     };
-    let channels = daemon.node().channels();
+    let mut channels = daemon.node().channels();
+    channels.extend(daemon.node().closed_channels());
     let shown = channels
         .iter()
         .filter(|channel| wanted(channel))
@@ -60,6 +61,8 @@ pub(super) fn state(channel: &Channel) -> &'static str {
         ChannelStage::ShuttingDown => "CHANNELD_SHUTTING_DOWN",
         ChannelStage::AgreeingOnFee => "CLOSINGD_SIGEXCHANGE",
         ChannelStage::Closed => "CLOSINGD_COMPLETE",
+        ChannelStage::AwaitingUnilateral => "AWAITING_UNILATERAL",
+        ChannelStage::OnChain => "ONCHAIN",
     }
 }
 
@@ -75,6 +78,10 @@ pub(super) fn txid(txid: bitcoin::Txid) -> Hash32 {
 }
 
 fn show(channel: &Channel, direction: u8) -> PeerChannel {
+    // Of a closed one only what is written of it is known.
+    let open = channel.closer_local.is_none();
+    let told = |amount: Msat| open.then_some(amount);
+    let end = |local: bool| if local { "local" } else { "remote" }.to_owned();
     let minimum_out = channel.htlc_minimum_out_msat.unwrap_or(0);
     let maximum_out = channel.htlc_maximum_out_msat.unwrap_or(channel.total_msat);
     let remote = channel.remote_terms.map(|terms| ForwardTerms {
@@ -101,7 +108,7 @@ fn show(channel: &Channel, direction: u8) -> PeerChannel {
             perkw,
             perkb: perkw.saturating_mul(WEIGHT_A_BYTE),
         }),
-        updates: Some(Updates {
+        updates: open.then_some(Updates {
             local: Some(terms),
             remote,
         }),
@@ -111,29 +118,24 @@ fn show(channel: &Channel, direction: u8) -> PeerChannel {
         funding_txid: channel.funding.map(|funding| txid(funding.txid)),
         funding_outnum: channel.funding.map(|funding| funding.vout),
         private: !channel.announced,
-        opener: if channel.opener_local {
-            "local"
-        } else {
-            "remote"
-        }
-        .to_owned(),
-        closer: None,
+        opener: end(channel.opener_local),
+        closer: channel.closer_local.map(end),
         features: features(&channel.type_bits),
         funding: None,
         to_us_msat: Some(Msat(channel.to_us_msat)),
         total_msat: Some(Msat(channel.total_msat)),
-        fee_base_msat: Some(Msat(u64::from(channel.fee_base_msat))),
-        fee_proportional_millionths: Some(channel.fee_proportional_millionths),
-        their_reserve_msat: Some(Msat(channel.their_reserve_sat * 1_000)),
-        our_reserve_msat: Some(Msat(channel.our_reserve_sat * 1_000)),
+        fee_base_msat: told(Msat(u64::from(channel.fee_base_msat))),
+        fee_proportional_millionths: open.then_some(channel.fee_proportional_millionths),
+        their_reserve_msat: told(Msat(channel.their_reserve_sat * 1_000)),
+        our_reserve_msat: told(Msat(channel.our_reserve_sat * 1_000)),
         spendable_msat: Some(Msat(channel.htlc_limit_msat)),
         receivable_msat: Some(Msat(channel.receivable_msat)),
-        minimum_htlc_in_msat: Some(Msat(channel.htlc_minimum_msat)),
-        minimum_htlc_out_msat: Some(Msat(minimum_out)),
-        maximum_htlc_out_msat: Some(Msat(maximum_out)),
+        minimum_htlc_in_msat: told(Msat(channel.htlc_minimum_msat)),
+        minimum_htlc_out_msat: told(Msat(minimum_out)),
+        maximum_htlc_out_msat: told(Msat(maximum_out)),
         their_to_self_delay: None,
         our_to_self_delay: channel.our_to_self_delay.map(u32::from),
-        alias: Some(Alias {
+        alias: open.then_some(Alias {
             local: channel.alias_local.map(Scid),
             remote: channel.alias_remote.map(Scid),
         }),

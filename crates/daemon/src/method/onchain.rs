@@ -13,10 +13,15 @@ const SLOW: u32 = 100;
 const NORMAL: u32 = 12;
 const URGENT: u32 = 6;
 
-/// The script of the address in the parameter *destination*.
-pub(super) fn destination(daemon: &Daemon, text: &PlainText) -> Result<ScriptBuf, RpcError> {
+/// The script of the address in this parameter; CLN's words for one that is none.
+pub(super) fn address(
+    daemon: &Daemon,
+    parameter: &str,
+    text: &PlainText,
+) -> Result<ScriptBuf, RpcError> {
     let address: Address<NetworkUnchecked> = text.as_str().parse().map_err(|_| {
-        let text = "Could not parse destination address, destination should be a valid address";
+        let text =
+            format!("Could not parse destination address, {parameter} should be a valid address");
         RpcError::new(Code::Lightningd, text)
     })?;
     let address = address.require_network(daemon.network()).map_err(|_| {

@@ -18,7 +18,7 @@ pub(super) async fn run(
     daemon: &Arc<Daemon>,
     params: Withdraw,
 ) -> Result<WithdrawResult, RpcError> {
-    let script = onchain::destination(daemon, &params.destination)?;
+    let script = onchain::address(daemon, "destination", &params.destination)?;
     let outputs = params.utxos.as_ref();
     let withdrawn = daemon
         .node()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendpay_node::KeySend as Request;
+use sendpay_node::{KeySend as Request, PayError, new_preimage};
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::xkeysend::XKeySend;
 use sendpay_rpc::method::xpay::{MAXFEE_LEAST, MAXFEE_SHARE, XPayResult};
@@ -14,13 +14,24 @@ use crate::convert::from_node_id;
 use crate::daemon::Daemon;
 use crate::error::{self, PayWords};
 use crate::request_key::Asked;
+use crate::server::Notifier;
+use crate::tries;
 
-pub(super) async fn run(daemon: &Arc<Daemon>, params: XKeySend) -> Result<XPayResult, RpcError> {
+pub(super) async fn run(
+    daemon: &Arc<Daemon>,
+    params: XKeySend,
+    notifier: Option<Notifier>,
+) -> Result<XPayResult, RpcError> {
     no_layers(params.layers.as_ref())?;
     let asked = asked(&params);
     let amount_msat = amount(params.amount_msat)?;
     let share = amount_msat.msat() / MAXFEE_SHARE;
+    let amounts = daemon.amounts();
+    let node = daemon.node();
+    let refused = |cause: PayError| error::pay(&cause, PayWords::XPay, node.height(), amounts);
+    let preimage = new_preimage().map_err(refused)?;
     let request = Request {
+        preimage,
         destination: from_node_id(params.destination),
         amount_msat,
         label: params.label.map(|label| label.into_string()),
@@ -33,10 +44,9 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: XKeySend) -> Result<XPayRe
         route_hints: Vec::new(),
         request: asked.key(params.idempotency_key),
     };
-    let amounts = daemon.amounts();
-    let paid = daemon.node().keysend(request).await;
-    paid.map(|paid| result(&paid, amounts))
-        .map_err(|cause| error::pay(&cause, PayWords::XPay, daemon.node().height(), amounts))
+    let hash = preimage.payment_hash();
+    let paid = tries::tell(node.ledger(), hash, notifier, node.keysend(request)).await;
+    paid.map(|paid| result(&paid, amounts)).map_err(refused)
 }
 
 /// The request as it is compared with another of the same key.

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
+use bitcoin::consensus::encode::deserialize_hex;
 use serde_json::{Value, json};
 
 use crate::harness::{Backend, Node, PATIENCE, Pair, wait_for, with_every_backend};
@@ -59,6 +60,33 @@ impl Pair {
     }
 }
 
+/// What is told of the one channel of a node that is closed, by who closed it.
+fn closed_channel(node: &Node, state: &str, closer: &str, to_us_msat: u64) -> Value {
+    let listed = channels(node);
+    let [channel] = &listed[..] else {
+        panic!("one channel: {listed:?}")
+    };
+    assert_eq!(channel["state"], state, "{channel}");
+    assert_eq!(channel["closer"], closer, "{channel}");
+    assert_eq!(channel["to_us_msat"], to_us_msat, "{channel}");
+    assert_eq!(channel["spendable_msat"], 0, "{channel}");
+    assert_eq!(channel["reestablished"], false, "{channel}");
+    let funds = node.call("listfunds", json!({}));
+    let [fund] = &funds["channels"].as_array().unwrap()[..] else {
+        panic!("one channel: {funds}")
+    };
+    assert_eq!(
+        (&fund["state"], &fund["our_amount_msat"]),
+        (&json!(state), &json!(to_us_msat))
+    );
+    channel.clone()
+}
+
+/// Waits until nothing of any channel is to come.
+fn wait_for_no_channel(node: &Node) {
+    wait_for("no channel", || channels(node).is_empty().then_some(()));
+}
+
 fn mutual(closed: &Value) -> &Value {
     assert_eq!(closed["type"], "mutual");
     assert_eq!(closed["txs"].as_array().unwrap().len(), 1);
@@ -73,8 +101,10 @@ fn a_mutual_close_is_in_the_next_block_and_pays_both_wallets(backend: Backend) {
     pair.pay_bob(400_000_000);
     let before = funds_msat(&pair.alice);
     let bob_before = funds_msat(&pair.bob);
+    let open = channels(&pair.alice)[0].clone();
     let closed = pair.alice.call("close", json!([pair.channel]));
     let txid = mutual(&closed);
+    closed_channel(&pair.alice, "CLOSINGD_COMPLETE", "local", 9_600_000_000);
     // Into the wallet directly: no other transaction has to take it there.
     pair.mine(1);
     let coin = coin_of(&pair.alice, txid).expect("alice's share");
@@ -82,14 +112,32 @@ fn a_mutual_close_is_in_the_next_block_and_pays_both_wallets(backend: Backend) {
     let share = coin["amount_msat"].as_u64().unwrap();
     assert!((9_590_000_000..9_600_000_000).contains(&share), "{share}");
     assert_eq!(funds_msat(&pair.alice), before + share);
-    assert_eq!(channels(&pair.alice), Vec::<Value>::new());
+    let ours = closed_channel(&pair.alice, "ONCHAIN", "local", 9_600_000_000);
+    for member in [
+        "peer_id",
+        "short_channel_id",
+        "channel_id",
+        "funding_txid",
+        "funding_outnum",
+        "private",
+        "opener",
+        "channel_type",
+        "total_msat",
+        "direction",
+    ] {
+        assert_eq!(ours[member], open[member], "{member}");
+    }
+    pair.bob.wait_for_height(pair.chain.height());
+    let theirs = closed_channel(&pair.bob, "ONCHAIN", "remote", 400_000_000);
+    assert_eq!(theirs["opener"], "remote");
     // Bob did not ask for it: LDK's address, and from there to his wallet when it is deep enough.
     wait_for("bob's share", || {
         pair.mine(1);
         let share = funds_msat(&pair.bob) - bob_before;
         (share > 0).then(|| assert!((390_000_000..=400_000_000).contains(&share), "{share}"))
     });
-    assert_eq!(channels(&pair.bob), Vec::<Value>::new());
+    wait_for_no_channel(&pair.bob);
+    wait_for_no_channel(&pair.alice);
 }
 
 fn a_mutual_close_pays_the_destination_that_was_named(backend: Backend) {
@@ -98,9 +146,23 @@ fn a_mutual_close_pays_the_destination_that_was_named(backend: Backend) {
     let before = funds_msat(&pair.alice);
     let channel_id = channels(&pair.alice)[0]["channel_id"].clone();
     let params =
-        json!({"id": channel_id, "destination": address, "feerange": ["1000perkb", "urgent"]});
+        json!({"id": channel_id, "destination": address, "feerange": ["5000perkw", "90000perkw"]});
     let closed = pair.alice.call("close", params);
     let txid = mutual(&closed);
+    // All that was in it was alice's: what does not go to the address is the fee.
+    let transaction: bitcoin::Transaction =
+        deserialize_hex(closed["tx"].as_str().unwrap()).unwrap();
+    let paid: u64 = transaction
+        .output
+        .iter()
+        .map(|output| output.value.to_sat())
+        .sum();
+    let least = 5_000 * transaction.weight().to_wu() / 1_000;
+    let fee = 10_000_000 - paid;
+    assert!(
+        (least..2 * least).contains(&fee),
+        "{fee} of at least {least}"
+    );
     pair.mine(1);
     pair.bob.wait_for_height(pair.chain.height());
     let coin = coin_of(&pair.bob, txid).expect("what alice had");
@@ -124,8 +186,18 @@ fn a_close_without_the_other_end_comes_after_the_timeout_and_pays_the_wallet_in_
         .call("close", json!({"id": pair.bob.id, "unilateraltimeout": 1}));
     assert_eq!(closed["type"], "unilateral");
     assert_eq!(closed["txids"].as_array().unwrap().len(), 1);
-    assert_eq!(channels(&pair.alice), Vec::<Value>::new());
+    let had = 9_999_000_000;
+    let waiting = closed_channel(&pair.alice, "AWAITING_UNILATERAL", "local", had);
     pair.mine(1);
+    let onchain = closed_channel(&pair.alice, "ONCHAIN", "local", had);
+    assert_eq!(onchain["short_channel_id"], waiting["short_channel_id"]);
+    // It is written down, not remembered.
+    pair.alice.kill();
+    pair.alice.resume();
+    assert_eq!(
+        closed_channel(&pair.alice, "ONCHAIN", "local", had),
+        onchain
+    );
     assert_eq!(
         coin_of(&pair.alice, &closed["txids"][0]),
         None,
@@ -138,6 +210,7 @@ fn a_close_without_the_other_end_comes_after_the_timeout_and_pays_the_wallet_in_
     });
     let share = funds_msat(&pair.alice) - before;
     assert!((9_980_000_000..9_999_000_000).contains(&share), "{share}");
+    wait_for_no_channel(&pair.alice);
 }
 
 fn a_close_waits_for_a_peer_that_is_away_and_two_requests_see_the_same_end(backend: Backend) {

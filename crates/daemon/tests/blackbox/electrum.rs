@@ -233,6 +233,35 @@ fn a_close_that_a_server_keeps_to_itself_is_learned_from_another() {
 }
 
 #[test]
+fn a_close_whose_block_is_taken_back_and_comes_back_is_swept() {
+    let mut pair = Pair::on(Backend::Electrs, &[]);
+    pair.bob.kill();
+    let before = funds_msat(&pair.alice);
+    let params = json!({"id": pair.bob.id, "unilateraltimeout": 1});
+    assert_eq!(pair.alice.call("close", params)["type"], "unilateral");
+    pair.chain.mine(1);
+    pair.alice.wait_for_height(pair.chain.height());
+    let block = |height: u32| [pair.chain.ask("getblockhash", &[json!(height)])];
+    let first = pair.chain.height();
+    let taken_back = block(first);
+    pair.chain.ask("invalidateblock", &taken_back);
+    for _ in 0..2 {
+        pair.chain.mine_only(&[]);
+    }
+    pair.alice.wait_for_height(first + 1);
+    pair.chain.ask("invalidateblock", &block(first));
+    pair.chain.ask("reconsiderblock", &taken_back);
+    pair.chain.mine(3);
+    pair.alice.wait_for_height(first + 3);
+    assert_eq!(block(first), taken_back);
+    wait_for("alice's share", || {
+        pair.chain.mine(12);
+        pair.alice.wait_for_height(pair.chain.height());
+        (funds_msat(&pair.alice) > before).then_some(())
+    });
+}
+
+#[test]
 fn a_node_asks_over_tls_if_the_certificate_is_the_one_that_was_named() {
     let dir = tempfile::tempdir().unwrap();
     let mut chain = start(dir.path());

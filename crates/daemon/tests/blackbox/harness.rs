@@ -107,13 +107,13 @@ impl Node {
 
     /// Starts the process, and waits for nothing.
     pub fn spawn(&mut self) {
-        std::fs::create_dir_all(&self.dir).unwrap();
-        let log = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(self.dir.join("stderr"))
-            .unwrap();
+        self.spawn_as(&[]);
+    }
+
+    /// The program with the settings of this node, after a subcommand if there is one.
+    pub fn program(&self, subcommand: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sendpayd"));
+        command.args(subcommand);
         command
             .arg("--dir")
             .arg(&self.dir)
@@ -122,8 +122,25 @@ impl Node {
         for setting in &self.settings {
             command.arg("--set").arg(setting);
         }
-        let process = command
-            .stdin(Stdio::null())
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// More settings from the next start on.
+    pub fn set(&mut self, setting: &str) {
+        self.settings.push(setting.to_owned());
+    }
+
+    /// Starts the process with a subcommand, and waits for nothing.
+    pub fn spawn_as(&mut self, subcommand: &[&str]) {
+        std::fs::create_dir_all(&self.dir).unwrap();
+        let log = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(self.dir.join("stderr"))
+            .unwrap();
+        let process = self
+            .program(subcommand)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();
@@ -187,9 +204,13 @@ impl Node {
 
     /// `kill -9` while others look at the node; `kill` cleans up after it.
     pub fn kill_now(&self) {
-        let process = self.process.as_ref().unwrap();
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(process.id()).unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        self.signal(nix::sys::signal::Signal::SIGKILL);
+    }
+
+    /// Sends a signal to the process.
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.pid()).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
     }
 
     /// `kill -9`.

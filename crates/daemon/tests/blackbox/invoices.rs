@@ -483,3 +483,61 @@ fn an_invoice_with_channels_or_addresses_that_cannot_be_is_not_made() {
         json!({"invoices": []})
     );
 }
+
+#[test]
+fn an_invoice_that_is_deleted_while_it_is_paid_is_one_or_the_other_at_both_ends() {
+    const ROUNDS: u64 = 24;
+    let pair = Pair::start();
+    let (mut deleted, mut paid) = (0u64, 0u64);
+    for number in 0..ROUNDS {
+        let invoice = pair.bob.invoice(&format!("{number}"), 1_000_000 + number);
+        pair.sendpay(&invoice, 1_000_000 + number);
+        // Before the HTLC is there, when it is about to be claimed, and some moments after that.
+        if number % 3 > 0 {
+            wait_for("the HTLC, or its end", || {
+                let channel = pair.bob.call("listpeerchannels", json!({}))["channels"][0].clone();
+                let mut htlcs = channel["htlcs"].as_array()?.iter();
+                let here = htlcs.any(|htlc| htlc["state"] == "RCVD_ADD_ACK_REVOCATION");
+                let over = listed(&pair.bob, &format!("{number}"))["status"] == "paid";
+                (here || over).then_some(())
+            });
+        }
+        for _ in 0..(number % 3) / 2 * number {
+            pair.bob.call("getinfo", json!({}));
+        }
+        let by_label = json!([format!("{number}"), "unpaid"]);
+        let gone = match pair.bob.try_call("delinvoice", by_label) {
+            Ok(removed) => {
+                assert_eq!(removed["status"], "unpaid");
+                true
+            }
+            Err(sendpay_rpc::client::CallError::Rpc(error)) => {
+                assert_eq!(error.code, 906, "{error:?}");
+                assert_eq!(error.data.unwrap()["current_status"], "paid");
+                false
+            }
+            Err(other) => panic!("{other:?}"),
+        };
+        let hash = json!({"payment_hash": invoice["payment_hash"]});
+        let listed = pair.bob.call("listinvoices", hash.clone());
+        match gone {
+            true => {
+                assert_eq!(pair.alice.refused("waitsendpay", hash).code, 203);
+                assert_eq!(listed["invoices"], json!([]));
+                deleted += 1;
+            }
+            false => {
+                assert_eq!(pair.alice.call("waitsendpay", hash)["status"], "complete");
+                assert_eq!(listed["invoices"][0]["status"], "paid");
+                paid += 1_000_000 + number;
+            }
+        }
+    }
+    assert!(paid > 0, "every one was deleted before it was paid");
+    assert!(deleted > 0, "every one was paid before it was deleted");
+    let has = wait_for("a channel at rest", || {
+        let channel = pair.bob.call("listpeerchannels", json!({}))["channels"][0].clone();
+        (channel["htlcs"] == json!([])).then(|| channel["to_us_msat"].clone())
+    });
+    assert_eq!(has, paid);
+}

@@ -123,3 +123,19 @@ fn a_key_of_a_payment_that_is_complete_gives_the_same_result_for_ever() {
     let longest = json!({"invstring": second["bolt11"], "idempotency_key": "x".repeat(128)});
     assert_eq!(pair.alice.call("xpay", longest)["successful_parts"], 1);
 }
+
+#[test]
+fn a_key_given_for_what_was_paid_before_it_is_taken_by_that() {
+    let pair = Pair::start();
+    let (paid, other) = (
+        pair.bob.invoice("paid", 5_000),
+        pair.bob.invoice("other", 5_000),
+    );
+    let first = pair.alice.call("pay", json!([paid["bolt11"]]));
+    let keyed = |invoice: &Value| json!({"bolt11": invoice["bolt11"], "idempotency_key": "k"});
+    assert_eq!(pair.alice.call("pay", keyed(&paid)), first);
+    let told = pair.alice.refused("pay", keyed(&other));
+    assert_eq!(told.code, -32602, "{told:?}");
+    assert!(told.message.starts_with("idempotency_key: "), "{told:?}");
+    assert_eq!(pair.alice.payments().len(), 1);
+}

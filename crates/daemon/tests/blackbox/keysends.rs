@@ -1,8 +1,10 @@
 //! Payments without an invoice, from both ends.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
-use crate::harness::{Line, Node, Pair, wait_for};
+use crate::harness::{Line, Node, PATIENCE, Pair, wait_for};
 
 /// The invoices of a node that were made for a keysend.
 fn received(node: &Node) -> Vec<Value> {
@@ -166,6 +168,68 @@ fn a_keysend_killed_on_its_way_is_told_truly_by_both_ends() {
             (paid == sent).then_some(())
         });
     }
+}
+
+/// What is ours in the one channel of a node, when nothing is under way in it.
+fn at_rest_msat(node: &Node) -> Option<u64> {
+    let listed = node.call("listpeerchannels", json!({}));
+    let channel = &listed["channels"][0];
+    let at_rest = channel["htlcs"] == json!([]) && channel["reestablished"] == true;
+    at_rest.then(|| channel["to_us_msat"].as_u64().unwrap())
+}
+
+#[test]
+fn a_keysend_whose_claim_is_cut_off_is_paid_once_and_records_and_money_agree() {
+    let mut pair = Pair::start();
+    let alice_had = at_rest_msat(&pair.alice).unwrap();
+    let path = pair.bob.dir.join("regtest/sendpay.sqlite3");
+    let mut cut_off = 0;
+    for number in 0..8i64 {
+        wait_for("the channel", || at_rest_msat(&pair.alice));
+        let ask = json!({"destination": pair.bob.id, "amount_msat": 1_000_000 + number});
+        let asked = pair.alice.call_later("keysend", ask);
+        // Its invoice is durable before it is claimed: bob dies between the two, or soon after.
+        let store = rusqlite::Connection::open(&path).unwrap();
+        let read = "SELECT count(*), sum(state = 'paid') FROM invoices";
+        let deadline = Instant::now() + PATIENCE;
+        let (invoices, paid) = loop {
+            let row = store.query_row(read, [], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?))
+            });
+            match row.unwrap() {
+                (invoices, paid) if invoices > number => break (invoices, paid.unwrap_or(0)),
+                _ => assert!(Instant::now() < deadline, "waited in vain for an invoice"),
+            }
+        };
+        pair.bob.kill();
+        drop(store);
+        cut_off += u32::from(paid < invoices);
+        pair.bob.resume();
+        let told = asked.join().unwrap().unwrap();
+        assert_eq!(told["status"], "complete");
+        wait_for("the claim", || {
+            let paid = |invoice: &Value| invoice["status"] == "paid";
+            received(&pair.bob).iter().all(paid).then_some(())
+        });
+    }
+    assert!(cut_off > 0, "no claim was cut off");
+    let sum = |of: Vec<Value>, member: &str| -> u64 {
+        let amount = |value: &Value| match value[member].as_str() {
+            Some(text) => text.strip_suffix("msat").unwrap().parse().unwrap(),
+            None => value[member].as_u64().unwrap(),
+        };
+        of.iter().map(amount).sum()
+    };
+    let sent = sum(pair.alice.payments(), "amount_sent_msat");
+    assert_eq!(
+        sent,
+        (0..8u64).map(|number| 1_000_000 + number).sum::<u64>()
+    );
+    assert_eq!(received(&pair.bob).len(), 8);
+    assert_eq!(sum(received(&pair.bob), "amount_received_msat"), sent);
+    let alice_has = wait_for("alice's balance", || at_rest_msat(&pair.alice));
+    assert_eq!(alice_had - alice_has, sent);
+    assert_eq!(wait_for("bob's balance", || at_rest_msat(&pair.bob)), sent);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Notifications of a payment's tries: who asked for them is told what the records say, before the
+//! Notifications of what a request does: who asked for them is told what the records say, before the
 //! answer, and nobody else is told anything.
 
 use std::io::{Read, Write};
@@ -8,15 +8,21 @@ use sendpay_rpc::client::CallError;
 use sendpay_rpc::notification::{Level, Told};
 use serde_json::{Value, json};
 
-use crate::harness::{Node, PATIENCE, Pair};
+use crate::harness::{Node, PATIENCE, Pair, wait_for};
 
-/// A `pay` by a client that asked for notifications: what it was told, and the answer.
-fn pay(node: &Node, params: &Value) -> (Vec<(Level, String)>, Result<Value, CallError>) {
+/// What a client that asked for notifications is told, and the answer.
+type ToldAndAnswer = (Vec<(Level, String)>, Result<Value, CallError>);
+
+fn pay(node: &Node, params: &Value) -> ToldAndAnswer {
+    telling(node, "pay", params)
+}
+
+fn telling(node: &Node, method: &str, params: &Value) -> ToldAndAnswer {
     let mut client = node.client();
     client.enable_notifications().unwrap();
     let (mut told, mut result) = (Vec::new(), Vec::new());
     let outcome = client.call_telling(
-        "pay",
+        method,
         params,
         &mut |notification| match notification {
             Told::Message { level, message } => told.push((*level, message.clone())),
@@ -104,4 +110,85 @@ fn who_did_not_ask_reads_the_answer_and_nothing_else() {
     assert_eq!(answers.len(), 2, "{answers:?}");
     assert_eq!(answers[0]["result"]["status"], "complete");
     assert_eq!(answers[1]["result"], json!({}));
+}
+
+#[test]
+fn a_keysend_tells_of_its_part_as_a_pay_does() {
+    let pair = Pair::start();
+    for method in ["keysend", "xkeysend"] {
+        let ask =
+            json!({"destination": pair.bob.id, "amount_msat": 5_000, "idempotency_key": method});
+        let (told, answer) = telling(&pair.alice, method, &ask);
+        let answer = answer.unwrap();
+        let sent = format!(
+            "Part 1 of try 1: 5000msat sent by {}, 5000msat with fees",
+            pair.channel
+        );
+        let complete = "Part 1 of try 1: complete".to_owned();
+        assert_eq!(told, [(Level::Info, sent), (Level::Info, complete)]);
+        // The same key: nothing is sent, so there is nothing to tell.
+        let (told, again) = telling(&pair.alice, method, &ask);
+        assert_eq!(told, []);
+        assert_eq!(
+            again.unwrap()["payment_preimage"],
+            answer["payment_preimage"]
+        );
+    }
+}
+
+/// The texts of what was told, all of which are for everybody.
+fn texts(told: Vec<(Level, String)>) -> Vec<String> {
+    let text = |(level, text)| {
+        assert_eq!(level, Level::Info);
+        text
+    };
+    told.into_iter().map(text).collect()
+}
+
+#[test]
+fn an_opening_tells_of_each_step_and_so_does_a_close() {
+    let mut pair = Pair::start();
+    let open = json!({"id": pair.bob.id, "amount": 200_000});
+    let (told, opened) = telling(&pair.alice, "fundchannel", &open);
+    let opened = opened.unwrap();
+    let made = format!(
+        "The peer agreed: it is funded by transaction {}",
+        opened["txid"].as_str().unwrap()
+    );
+    assert_eq!(
+        texts(told),
+        [
+            "Asking the peer for a channel of 200000 sat",
+            made.as_str(),
+            "Both have signed: sending the funding transaction",
+        ]
+    );
+    let unfair = json!({
+        "id": pair.bob.id, "amount": 100_000, "push_msat": 60_000_000, "reserve": 50_000,
+    });
+    let (told, refused) = telling(&pair.alice, "fundchannel", &unfair);
+    assert!(refused.is_err());
+    assert_eq!(texts(told), ["Asking the peer for a channel of 100000 sat"]);
+
+    let (told, closed) = telling(&pair.alice, "close", &json!([pair.channel]));
+    assert_eq!(closed.unwrap()["type"], "mutual");
+    assert_eq!(
+        texts(told),
+        ["The peer is asked to close the channel with us"]
+    );
+    pair.bob.kill();
+    wait_for("bob to be away", || {
+        let listed = pair.alice.call("listpeerchannels", json!({}));
+        (listed["channels"][0]["peer_connected"] == false).then_some(())
+    });
+    let close = json!({"id": opened["channel_id"], "unilateraltimeout": 1});
+    let (told, closed) = telling(&pair.alice, "close", &close);
+    assert_eq!(closed.unwrap()["type"], "unilateral");
+    assert_eq!(
+        texts(told),
+        [
+            "peer is offline, will negotiate once they reconnect (1 seconds before unilateral close).",
+            "Timed out, forcing close.",
+        ]
+    );
 }

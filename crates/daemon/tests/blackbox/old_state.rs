@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::harness::{Pair, wait_for};
+use crate::recover::confirmed_msat;
 
 impl Pair {
     fn pay_some(&self, label: &str) {
@@ -40,6 +41,7 @@ fn move_files(from: &Path, to: &Path) {
 fn a_node_whose_channel_state_is_proven_old_ends_and_does_not_start_again() {
     let mut pair = Pair::start();
     pair.pay_some("before");
+    let funds = confirmed_msat(&pair.alice);
     assert!(pair.alice.terminate().success());
     let running = pair.alice.dir.join("regtest");
     let copy = tempfile::tempdir().unwrap();
@@ -67,5 +69,20 @@ fn a_node_whose_channel_state_is_proven_old_ends_and_does_not_start_again() {
     assert_eq!(code, 3, "{log}");
     let said = &log[before..];
     assert!(said.starts_with("sendpayd: a peer has proven"), "{said}");
-    assert!(said.contains("recover is not built"), "{said}");
+    assert!(
+        said.contains("`sendpayd recover` with this directory"),
+        "{said}"
+    );
+
+    // The one thing that starts there: bob closes, and what that pays goes into the wallet. The list
+    // of channels is the one beside the store.
+    pair.alice.spawn_as(&["recover"]);
+    pair.alice.wait_for_socket();
+    assert!(!running.join("channel-state-is-old").exists());
+    pair.recover_alice(funds, 9_980_000_000);
+    // What was recorded is there, and from now on the node starts as any other.
+    assert_eq!(pair.alice.payments().len(), 3);
+    pair.alice.kill();
+    pair.alice.resume();
+    assert_eq!(pair.alice.payments().len(), 3);
 }

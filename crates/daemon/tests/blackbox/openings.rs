@@ -1,8 +1,8 @@
-//! Openings that a crash cuts off.
+//! Openings: that a crash cuts off, and what can be asked for with them.
 
 use serde_json::json;
 
-use crate::harness::{Backend, Chain, Node, wait_for, with_every_backend};
+use crate::harness::{Backend, Chain, Node, Pair, wait_for, with_every_backend};
 
 with_every_backend! {
     funding_that_was_not_sent_before_a_crash_is_sent_after_it,
@@ -17,7 +17,10 @@ fn funding_that_was_not_sent_before_a_crash_is_sent_after_it(backend: Backend) {
     alice.connect(&bob);
     // The channel is agreed on, but the transaction reaches nobody.
     chain.stop();
-    alice.refused("fundchannel", json!({"id": bob.id, "amount": 1_000_000}));
+    let told = alice.refused("fundchannel", json!({"id": bob.id, "amount": 1_000_000}));
+    assert_eq!(told.code, 303, "{told:?}");
+    let text = "the funding transaction was not broadcast: ";
+    assert!(told.message.starts_with(text), "{told:?}");
     let listed = alice.call("listpeerchannels", json!({}));
     assert_eq!(listed["channels"][0]["state"], "CHANNELD_AWAITING_LOCKIN");
     alice.kill();
@@ -29,4 +32,91 @@ fn funding_that_was_not_sent_before_a_crash_is_sent_after_it(backend: Backend) {
     chain.mine(1);
     let channel = &listed["channels"][0]["channel_id"];
     wait_for("a usable channel", || alice.usable_channel(channel));
+}
+
+#[test]
+fn the_other_end_keeps_the_reserve_that_was_asked_for() {
+    let pair = Pair::start();
+    let open = |reserve: serde_json::Value| json!({"id": pair.bob.id, "amount": 1_000_000, "reserve": reserve, "push_msat": 90_000_000});
+    for wrong in [json!(0), json!(999), json!("0.01000001btc")] {
+        let told = pair.alice.refused("fundchannel", open(wrong));
+        assert_eq!(told.code, -32602, "{told:?}");
+        let text = "reserve: should be from 1000 sat, ";
+        assert!(told.message.starts_with(text), "{told:?}");
+    }
+    let opened = pair.alice.call("fundchannel", open(json!("23456sat")));
+    let by_id = json!({"channel_id": opened["channel_id"]});
+    let ours = pair.alice.call("listpeerchannels", by_id.clone())["channels"][0].clone();
+    assert_eq!(ours["their_reserve_msat"], 23_456_000);
+    let theirs = pair.bob.call("listpeerchannels", by_id)["channels"][0].clone();
+    assert_eq!(theirs["our_reserve_msat"], 23_456_000);
+    assert_eq!(theirs["to_us_msat"], 90_000_000);
+}
+
+#[test]
+fn a_channel_closes_to_the_address_named_at_its_opening_and_to_no_other() {
+    let mut pair = Pair::start();
+    let fresh = |node: &Node| node.call("newaddr", json!(["bech32"]))["bech32"].clone();
+    let (named, other) = (fresh(&pair.bob), fresh(&pair.alice));
+    let open = |close_to: &serde_json::Value| json!({"id": pair.bob.id, "amount": 1_000_000, "close_to": close_to});
+    // A script of long ago, one of another network, and none.
+    let rows = [
+        (
+            "mkHS9ne12qx9pS9VojpwU5xtRd4T7X7ZUt",
+            -32602,
+            "close_to: should be a segwit address",
+        ),
+        (
+            "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",
+            -1,
+            "Destination address is not on network regtest",
+        ),
+        (
+            "nowhere",
+            -1,
+            "Could not parse destination address, close_to should be a valid address",
+        ),
+    ];
+    for (address, code, message) in rows {
+        let told = pair.alice.refused("fundchannel", open(&json!(address)));
+        assert_eq!((told.code, told.message.as_str()), (code, message));
+    }
+    let opened = pair.alice.call("fundchannel", open(&named));
+    let address: bitcoin::Address<_> = named.as_str().unwrap().parse().unwrap();
+    let script = address.assume_checked().script_pubkey();
+    assert_eq!(opened["close_to"], format!("{script:x}"));
+    pair.chain.mine(6);
+    let channel = opened["channel_id"].clone();
+    wait_for("a usable channel", || {
+        pair.bob.usable_channel(&channel)?;
+        pair.alice.usable_channel(&channel)
+    });
+    pair.alice.kill();
+    pair.alice.resume();
+    wait_for("the channel", || pair.alice.usable_channel(&channel));
+    let elsewhere = json!({"id": channel, "destination": other});
+    let told = pair.alice.refused("close", elsewhere);
+    assert_eq!(told.code, -32602, "{told:?}");
+    assert!(
+        told.message
+            .contains("does not match previous shutdown script"),
+        "{told:?}"
+    );
+    let closed = pair.alice.call("close", json!([channel]));
+    assert_eq!(closed["type"], "mutual");
+    pair.chain.mine(1);
+    wait_for("the coin", || {
+        let funds = pair.bob.call("listfunds", json!({}));
+        let mut outputs = funds["outputs"].as_array().unwrap().iter();
+        outputs
+            .any(|output| output["address"] == named && output["txid"] == closed["txid"])
+            .then_some(())
+    });
+    // The other channel, for which none was named, closes to the wallet.
+    let closed = pair.alice.call("close", json!([pair.channel]));
+    pair.chain.mine(1);
+    pair.alice.wait_for_height(pair.chain.height());
+    let funds = pair.alice.call("listfunds", json!({}));
+    let mut outputs = funds["outputs"].as_array().unwrap().iter();
+    assert!(outputs.any(|output| output["txid"] == closed["txid"]));
 }

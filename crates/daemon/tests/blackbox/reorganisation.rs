@@ -98,7 +98,8 @@ fn a_channel_whose_funding_block_is_taken_back_is_closed_and_its_coins_return(ba
     wait_for("the end of the channel at both nodes", || {
         let open = |node: &Node| {
             let channels = node.call("listpeerchannels", json!({}));
-            !channels["channels"].as_array().unwrap().is_empty()
+            let mut channels = channels["channels"].as_array().unwrap().iter();
+            channels.any(|channel| channel.get("closer").is_none())
         };
         (!open(&pair.alice) && !open(&pair.bob)).then_some(())
     });

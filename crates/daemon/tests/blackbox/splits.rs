@@ -171,6 +171,30 @@ fn bounds_on_fee_and_delay_hold_to_the_millisatoshi_and_the_block_over_four_hops
 }
 
 #[test]
+fn the_bound_on_fees_holds_for_all_parts_of_all_looks_together() {
+    let net = Diamond::with(FAR_SAT, LIQUIDITY_SAT);
+    // Three parts cost what one does, 10 millionths, and thrice the base fee.
+    let fee = SPLIT_MSAT / 100_000 + 3 * 1_000;
+    let invoice = net.dave.invoice("dear", SPLIT_MSAT);
+    let params = json!({"bolt11": invoice["bolt11"], "maxfee": fee - 1});
+    let told = net.alice.refused("pay", params);
+    assert!([200, 206, 210].contains(&told.code), "{told:?}");
+    let out: u64 = net
+        .alice
+        .payments()
+        .iter()
+        .filter(|part| part["status"] != "failed")
+        .map(|part| msat(&part["amount_sent_msat"]) - msat(&part["amount_msat"]))
+        .sum();
+    assert!(out < fee, "{out}");
+    let listed = net.dave.call(
+        "listinvoices",
+        json!({"payment_hash": invoice["payment_hash"]}),
+    );
+    assert_eq!(listed["invoices"][0]["status"], "unpaid");
+}
+
+#[test]
 fn two_payers_pay_an_invoice_in_part_and_neither_alone_can() {
     let net = Diamond::with(FAR_SAT, [600_000, 600_000, 600_000]);
     let bob = &net.between[0];

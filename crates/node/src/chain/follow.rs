@@ -125,7 +125,7 @@ async fn hear<P: Poll + Send + Sync>(
     let polled = spv.poll_best_tip().await.map(|(tip, _)| tip);
     let known = outcome(best, polled, listeners, poll)?;
     if known == best.hash {
-        listeners.hear_late(best).await.map_err(text)?;
+        listeners.hear_late().await.map_err(text)?;
     }
     Ok(known)
 }

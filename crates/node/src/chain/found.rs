@@ -37,7 +37,7 @@ struct Scripts {
 }
 
 impl Watched {
-    fn add(&self, scripts: impl IntoIterator<Item = ScriptBuf>) -> bool {
+    pub(crate) fn add(&self, scripts: impl IntoIterator<Item = ScriptBuf>) -> bool {
         let mut all = lock(&self.scripts);
         let before = all.in_order.len();
         for script in scripts {
@@ -133,11 +133,11 @@ impl Finder {
             state.looked_up = scripts.len();
             return Ok(());
         }
-        self.look_for_more(best).await
+        self.look_for_more(best.height).await
     }
 
-    /// Looks up only what is watched since the last time.
-    pub(super) async fn look_for_more(&self, best: Best) -> Result<(), CallError> {
+    /// Looks up only what is watched since the last time, in blocks up to a height.
+    pub(super) async fn look_for_more(&self, up_to: u32) -> Result<(), CallError> {
         let Some(electrum) = self.client.electrum() else {
             return Ok(());
         };
@@ -148,7 +148,7 @@ impl Finder {
         }
         // What was heard of before it was known to matter is told once more.
         let nothing = Found::new();
-        let confirmed = electrum.confirmed(&scripts, best.height, &nothing).await?;
+        let confirmed = electrum.confirmed(&scripts, up_to, &nothing).await?;
         let mut state = lock(&self.state);
         state.keep(confirmed);
         state.looked_up = looked_up.saturating_add(scripts.len());
@@ -190,6 +190,13 @@ impl Finder {
         }
         late.sort_by_key(|one| (one.height, one.position));
         late
+    }
+
+    /// Blocks above a height were taken back: what was heard of in them is told again if they return.
+    pub(super) fn forget_above(&self, height: u32) {
+        let mut state = lock(&self.state);
+        let State { found, waiting, .. } = &mut *state;
+        found.retain(|_, (at, block)| *at <= height || waiting.contains_key(block));
     }
 
     fn take_up_to(&self, height: u32) -> Vec<Confirmed> {

@@ -21,6 +21,9 @@ use crate::payment::Spontaneous;
 /// What to pay to whom, and within which bounds.
 #[derive(Clone)]
 pub struct KeySend {
+    /// Made for this payment, by [`new_preimage`]. If the key stands for an earlier request, that one's
+    /// is what counts, and nothing is paid under this one.
+    pub preimage: Preimage,
     /// Who is paid.
     pub destination: NodeId,
     /// How much.
@@ -70,12 +73,20 @@ impl Inner {
     }
 }
 
-/// The goal, with a preimage made now; under the hash of the first request, if there was one.
-fn goal(ask: KeySend, first: Option<PaymentHash>) -> Result<Goal, PayError> {
+/// A preimage that nobody else knows, for one payment.
+///
+/// # Errors
+/// If the system gives no randomness.
+pub fn new_preimage() -> Result<Preimage, PayError> {
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes)
         .map_err(|cause| PayError::Internal(format!("no randomness for a preimage: {cause}")))?;
-    let preimage = Preimage(bytes);
+    Ok(Preimage(bytes))
+}
+
+/// The goal; under the hash of the first request, if there was one.
+fn goal(ask: KeySend, first: Option<PaymentHash>) -> Result<Goal, PayError> {
+    let preimage = ask.preimage;
     let key = point(&ask.destination)?;
     let delay = u32::from(MIN_FINAL_CLTV_EXPIRY_DELTA);
     let hints = ask.route_hints.iter().map(|hops| hint(hops));

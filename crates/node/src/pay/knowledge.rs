@@ -10,6 +10,8 @@ use std::collections::{HashMap, HashSet};
 
 use sendpay_ledger::{Failure, Hop, NodeId, Payment, Status};
 
+use super::in_flight::InFlight;
+
 /// BOLT 4: the channel cannot carry it now; less of it, it may.
 pub(super) const TEMPORARY_CHANNEL_FAILURE: u16 = 0x1007;
 /// BOLT 4: the destination waited in vain for the other parts; no channel is to blame.
@@ -26,9 +28,6 @@ const GRAIN_PARTS: u64 = 256;
 
 /// A channel in one direction (BOLT 7).
 pub(super) type Directed = (u64, u8);
-
-/// What is out over each channel, in msat.
-pub(super) type InFlight = HashMap<Directed, u64>;
 
 /// What a channel can carry of ours at once, in msat: this much, and less than that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +125,7 @@ impl Knowledge {
 
     fn learn_from(&mut self, failure: &Failure, route: &[Hop], in_flight: &InFlight) {
         let beside = |hop: &Hop| {
-            let out = in_flight.get(&directed(hop)).copied().unwrap_or(0);
+            let out = in_flight.over(directed(hop));
             hop.amount_msat.msat().saturating_add(out)
         };
         let erring = failure
@@ -177,19 +176,16 @@ pub(super) fn directed(hop: &Hop) -> Directed {
     (hop.short_channel_id, hop.direction)
 }
 
-/// What these parts and routes have out over each channel.
-pub(super) fn add_in_flight(in_flight: &mut InFlight, route: &[Hop]) {
-    for hop in route {
-        let out = in_flight.entry(directed(hop)).or_default();
-        *out = out.saturating_add(hop.amount_msat.msat());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
+    use lightning::routing::router::InFlightHtlcs;
     use sendpay_ledger::Msat;
+
+    fn nothing_out() -> InFlight {
+        InFlight::of(InFlightHtlcs::new())
+    }
 
     fn hop(node: u8, channel: u64, amount: u64) -> Hop {
         Hop {
@@ -221,7 +217,7 @@ mod tests {
     #[test]
     fn a_channel_that_refused_is_tried_with_half_of_what_is_not_known() {
         let mut knowledge = Knowledge::new(25_600, &[], &[]);
-        let none = InFlight::new();
+        let none = nothing_out();
         let refused = failure(Some(TEMPORARY_CHANNEL_FAILURE), Some(4), Some(3));
         knowledge.learn_from(&refused, &route(25_600), &none);
         assert!(knowledge.closed_channels().is_empty());
@@ -244,7 +240,8 @@ mod tests {
             "nor is the other direction"
         );
         // It carries the half, beside which another half fails: between 12,800 and 25,600.
-        let out = InFlight::from([((3, 0), 12_800)]);
+        let mut out = nothing_out();
+        out.add(&[hop(5, 3, 12_800)]);
         knowledge.learn_from(
             &failure(Some(0x400f), Some(5), Some(3)),
             &route(12_800),
@@ -293,7 +290,7 @@ mod tests {
         ];
         for (failure, channels, nodes) in cases {
             let mut knowledge = Knowledge::new(1_000, &[], &[]);
-            knowledge.learn_from(failure, &route(1_000), &InFlight::new());
+            knowledge.learn_from(failure, &route(1_000), &nothing_out());
             assert_eq!(
                 *knowledge.closed_channels(),
                 channels.iter().copied().collect(),

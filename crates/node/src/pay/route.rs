@@ -14,7 +14,8 @@ use lightning::routing::scoring::{ChannelUsage, ProbabilisticScoringFeeParameter
 use lightning::sign::EntropySource;
 use sendpay_ledger::{Hop, NodeId};
 
-use super::knowledge::{BOLDNESS, InFlight, Knowledge, add_in_flight};
+use super::in_flight::InFlight;
+use super::knowledge::{BOLDNESS, Knowledge};
 use super::{Goal, PARTS_MAX};
 use crate::Inner;
 use crate::ldk::Scorer;
@@ -206,7 +207,7 @@ impl Draft<'_> {
                     channel.outbound_capacity_msat.saturating_sub(sent);
             }
         }
-        add_in_flight(&mut self.in_flight, &route);
+        self.in_flight.add(&route);
         self.routes.push(route);
     }
 
@@ -323,7 +324,7 @@ impl ScoreLookUp for Bounded<'_> {
         let node = |id: GossipId| NodeId(*id.as_array());
         let along = (scid, direction(&node(candidate.source()), &node(to)));
         let own = matches!(candidate, CandidateRouteHop::FirstHop(_));
-        let out = draft.in_flight.get(&along).copied().unwrap_or(0);
+        let out = draft.in_flight.over(along);
         let total = usage.amount_msat.saturating_add(out);
         let most = draft.search.knowledge.most(along, draft.way.boldness);
         if most.is_some_and(|most| total > most) {

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::earlier::paid_group;
-use super::knowledge::{InFlight, Knowledge, add_in_flight, directed};
+use super::in_flight::InFlight;
+use super::knowledge::{Knowledge, directed};
 use super::route::{Missing, Search};
 use super::{Goal, PARTS_MAX, PaidInvoice, PayError, Tried, Unsent, Why};
 use crate::Inner;
@@ -161,7 +162,7 @@ impl<'a> Tries<'a> {
         if tries >= TRIES_MAX {
             return Ok(Step::Stop(Why::TriesMax(TRIES_MAX)));
         }
-        let in_flight = self.in_flight()?;
+        let in_flight = InFlight::of(self.inner.manager.compute_inflight_htlcs());
         self.knowledge.learn(&out.parts, &in_flight);
         let missing = Missing {
             amount_msat: missing_msat,
@@ -178,17 +179,6 @@ impl<'a> Tries<'a> {
             self.send_part(route, &in_flight).await?;
         }
         Ok(Step::Again)
-    }
-
-    /// What all pending records have out over each channel.
-    fn in_flight(&self) -> Result<InFlight, PayError> {
-        let mut in_flight = InFlight::new();
-        for part in self.inner.ledger.pending_own()? {
-            if let Ok(route) = part.route() {
-                add_in_flight(&mut in_flight, &route);
-            }
-        }
-        Ok(in_flight)
     }
 
     fn find(&self, missing: Missing, in_flight: &InFlight) -> Result<Vec<Vec<Hop>>, Why> {
@@ -254,7 +244,7 @@ impl<'a> Tries<'a> {
     fn not_begun(&mut self, route: Vec<Hop>, cause: &FirstHopError, in_flight: &InFlight) {
         if let Some(first) = route.first() {
             let along = directed(first);
-            let out = in_flight.get(&along).copied().unwrap_or(0);
+            let out = in_flight.over(along);
             match cause {
                 FirstHopError::NoConnection => {
                     self.knowledge.close_channel(first.short_channel_id);

@@ -4,7 +4,7 @@ use super::{Category, Example, Method};
 use crate::error::Code;
 use crate::params;
 use crate::value::{
-    Feerate, Hash32, HexBytes, Msat, NodeId, Outpoints, PlainText, SatOrAll, TextList,
+    Feerate, Hash32, HexBytes, Msat, NodeId, Outpoints, PlainText, Sat, SatOrAll, TextList,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,12 @@ params! {
     /// Opens a channel with a connected node and broadcasts the transaction that funds it. It
     /// answers then; the channel can be used after some confirmations, see *listpeerchannels*.
     ///
-    /// Of Core Lightning's parameters *close_to*, *request_amt*, *compact_lease*, *mindepth*,
-    /// *reserve* and *channel_type* are refused.
+    /// Of Core Lightning's parameters *request_amt*, *compact_lease*, *mindepth* and *channel_type* are
+    /// refused: LDK leases no liquidity, takes the depth that the other end asks for, and chooses the
+    /// type by what both ends can do.
+    ///
+    /// A client that asked for *notifications* is told when the other end is asked, when it agreed and
+    /// the transaction is made, and when both have signed.
     pub struct FundChannel {
         /// The node at the other end. It must be connected.
         required id: NodeId,
@@ -35,17 +39,21 @@ params! {
         optional utxos: Outpoints,
         /// How much of it to give to the other end. This is a present.
         optional push_msat: Msat,
-        /// An address that the channel is closed to. Not supported yet: refused.
+        /// The segwit address that a mutual close pays what is ours to. It is fixed for good, also by
+        /// the other end, if that end knows `option_upfront_shutdown_script`; else it is not kept, and
+        /// the result has no *close_to*. A unilateral close pays to the wallet.
         optional close_to: PlainText,
-        /// Liquidity to lease. Not supported: refused.
+        /// Liquidity to lease. LDK leases none: refused.
         optional request_amt: PlainText,
-        /// Terms of a lease. Not supported: refused.
+        /// Terms of a lease. LDK leases none: refused.
         optional compact_lease: PlainText,
         /// How many confirmations the channel needs. The other end decides that: refused.
         optional mindepth: u32,
-        /// What the other end must keep in the channel. Not supported yet: refused.
-        optional reserve: PlainText,
-        /// The feature bits of the channel's type. Not supported yet: refused.
+        /// What the other end must keep in the channel, at least 1000sat. LDK counts it in millionths of
+        /// the channel, of which so many are taken as come to at least as much. The default is a
+        /// hundredth.
+        optional reserve: Sat,
+        /// The feature bits of the channel's type. LDK chooses them: refused.
         optional channel_type: TextList,
     }
 }
@@ -72,6 +80,9 @@ pub struct FundChannelResult {
     pub channel_id: Hash32,
     /// The type of the channel.
     pub channel_type: ChannelType,
+    /// The script that a mutual close pays to, if *close_to* was given and the other end holds us to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub close_to: Option<HexBytes>,
     /// How many confirmations the channel needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mindepth: Option<u32>,
@@ -100,7 +111,8 @@ impl Method for FundChannel {
         (Code::FundingPeerNotConnected, "The node is not connected."),
         (
             Code::Lightningd,
-            "The other end refused the channel, or did not answer within a minute.",
+            "The other end refused the channel, or did not answer within a minute; or *close_to* is no \
+             address.",
         ),
     ];
     const SEE_ALSO: &'static [&'static str] = &["connect", "listfunds", "listpeerchannels"];

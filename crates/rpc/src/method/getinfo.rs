@@ -89,6 +89,17 @@ pub struct GetInfoResult {
     /// coins in blocks to pay it with: for how much. It goes on by itself when there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning_fee_bump: Option<String>,
+    /// There while channels that were lost are not closed by their peers, or what closes paid us is not
+    /// in the wallet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning_recovery: Option<String>,
+    /// There while payments are pending of which this node cannot know the end, since it lost the state
+    /// of their channels. Each ends by *settleimported*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning_unknown_payments: Option<String>,
+    /// There while the list of channels cannot be written to the file of *backup.channels_file*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning_backup: Option<String>,
     /// There if a preimage came for a payment that was recorded as failed: it was claimed after
     /// all. The payment_hash takes no new payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]

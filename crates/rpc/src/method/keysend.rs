@@ -47,7 +47,7 @@ params! {
 }
 
 /// The errors of `keysend` and `xkeysend`.
-pub(super) const ERRORS: &[(Code, &str)] = &[
+const ERRORS: &[(Code, &str)] = &[
     (
         Code::PayInProgress,
         "A part may still complete; see *listpays*. The data is that of *pay*.",

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 params! {
-    /// Shows the outputs of the on-chain wallet and the channels with what is ours in them.
+    /// Shows the outputs of the on-chain wallet and the channels with what is ours in them. A channel
+    /// that was closed is shown as long as in *listpeerchannels*, with what was ours when it closed.
     pub struct ListFunds {
         /// Whether to show spent outputs too.
         default(false) spent: bool,

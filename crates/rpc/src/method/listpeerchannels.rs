@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 
 params! {
     /// Shows our channels: with whom, in what state, how much is on each side and what is under
-    /// way in them. Only one of the filters can be given. A channel that was closed is no longer shown.
+    /// way in them. Only one of the filters can be given.
+    ///
+    /// A channel that was closed stays as long as something of it is still to come to us from the
+    /// chain. Of such a one *to_us_msat* is what was ours when it closed, and its terms and HTLCs are
+    /// not told any more.
     pub struct ListPeerChannels {
         /// Only channels with this node.
         optional id: NodeId,
@@ -103,8 +107,9 @@ pub struct PeerChannel {
     /// Whether it is connected.
     pub peer_connected: bool,
     /// The channel's state in Core Lightning's words: CHANNELD_AWAITING_LOCKIN, CHANNELD_NORMAL
-    /// (it can be used), CHANNELD_SHUTTING_DOWN, CLOSINGD_SIGEXCHANGE (the fee is being agreed on) or
-    /// CLOSINGD_COMPLETE.
+    /// (it can be used), CHANNELD_SHUTTING_DOWN, CLOSINGD_SIGEXCHANGE (the fee is being agreed on); of
+    /// a closed one CLOSINGD_COMPLETE (both signed its end, which is in no block yet),
+    /// AWAITING_UNILATERAL (one end closed it, in no block yet) or ONCHAIN.
     pub state: String,
     /// Whether the channel is deep enough and the two ends have agreed, since they connected, on
     /// where it stands, so that it can carry HTLCs now.
@@ -136,7 +141,7 @@ pub struct PeerChannel {
     pub private: bool,
     /// `local` if we opened it, `remote` if they did.
     pub opener: String,
-    /// Who closes it. This daemon leaves it out.
+    /// `local` or `remote`, of a channel that is closed: who closed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closer: Option<String>,
     /// What the channel's type has, in BOLT 9's names.

@@ -40,7 +40,8 @@ params! {
     ///
     /// With *idempotency_key* a request asked for again, also after a crash, is answered with the
     /// outcome of the first and sends nothing. It is compared with the first in all parameters. A
-    /// request that recorded no part sent none, and leaves its key free.
+    /// request that recorded no part sent none, and leaves its key free. A key that was used stays
+    /// used, also when the records are deleted.
     ///
     /// Of Core Lightning's parameters *localinvreqid* is refused, and *riskfactor* is read and has no
     /// effect.

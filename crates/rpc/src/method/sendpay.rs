@@ -125,11 +125,6 @@ impl Method for SendPay {
             Code::PayInvoiceRequestInvalid,
             "*localinvreqid* was given, which is not supported yet.",
         ),
-        (
-            Code::PayUnspecifiedError,
-            "The part was recorded and could not be sent after all: its record has failed. The \
-             data names it by *created_index*.",
-        ),
     ];
     const SEE_ALSO: &'static [&'static str] =
         &["waitsendpay", "listsendpays", "getroute", "pay", "delpay"];

@@ -9,9 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 params! {
-    /// Records how payments ended that `sendpayd import` found pending, and that this node can know
-    /// nothing of by itself. Until then their payment_hash takes no new *sendpay* or *pay*: the node
-    /// they come from may still have paid. All imported parts of the payment that are pending are
+    /// Records how payments ended that `sendpayd import` found pending, or that were pending in what
+    /// `sendpayd recover` restored, and that this node can know nothing of by itself. Until then their
+    /// payment_hash takes no new *sendpay* or *pay*: it may have been paid. All imported parts of the payment that are pending are
     /// settled at once. If none is pending, those that ended the same way are shown, unchanged.
     ///
     /// *failed* is the operator's word that none of them can be claimed any more: look at the old

@@ -42,7 +42,25 @@ impl Method for XKeySend {
     const SUMMARY: &'static str =
         "pay a node that has made no invoice, with Core Lightning's newer words";
     type Result = XPayResult;
-    const ERRORS: &'static [(Code, &'static str)] = super::keysend::ERRORS;
+    const ERRORS: &'static [(Code, &'static str)] = &[
+        (
+            Code::PayInProgress,
+            "A part may still complete; see *listpays*. The data is that of *pay*.",
+        ),
+        (
+            Code::PayDestinationPermFail,
+            "The destination refused it for good: perhaps it takes no payments without an invoice.",
+        ),
+        (Code::PayRouteNotFound, "There is no route."),
+        (
+            Code::PayRouteTooExpensive,
+            "Every route costs more, or takes longer, than allowed.",
+        ),
+        (
+            Code::PayUnspecifiedError,
+            "What was tried failed, and no time or no route is left. The data is that of *pay*.",
+        ),
+    ];
     const SEE_ALSO: &'static [&'static str] = &["keysend", "xpay", "listpays", "listsendpays"];
     const EXAMPLES: &'static [Example] = &[Example {
         params: "02… 10000msat null 100msat",

@@ -218,14 +218,30 @@ impl Param for SatOrAll {
     const TYPE: &'static str = "sat_or_all";
 
     fn parse(token: Token<'_>) -> Result<Self, BadParam> {
+        match is_scalar(token) && token.text() == "all" {
+            true => Ok(SatOrAll::All),
+            false => Sat::parse(token).map(|Sat(sat)| SatOrAll::Sat(sat)),
+        }
+    }
+
+    fn schema() -> Value {
+        Sat::schema()
+    }
+}
+
+/// A sum in satoshi: a number, or one with `sat`, `msat` (in whole satoshi) or `btc`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sat(pub u64);
+
+impl Param for Sat {
+    const TYPE: &'static str = "sat";
+
+    fn parse(token: Token<'_>) -> Result<Self, BadParam> {
         let bad = || BadParam::new(SHOULD_BE_SAT, token);
         if !is_scalar(token) {
             return Err(bad());
         }
         let text = token.text();
-        if text == "all" {
-            return Ok(SatOrAll::All);
-        }
         // A bare number is satoshi here, millisatoshi only with the suffix and in whole satoshi.
         let msat = match decimal(text) {
             Some(sat) => sat.checked_mul(MSAT_PER_SAT),
@@ -233,7 +249,7 @@ impl Param for SatOrAll {
         };
         match msat {
             Some(msat) if msat <= BITCOIN_SUPPLY_MSAT && msat % MSAT_PER_SAT == 0 => {
-                Ok(SatOrAll::Sat(msat / MSAT_PER_SAT))
+                Ok(Sat(msat / MSAT_PER_SAT))
             }
             _ => Err(bad()),
         }

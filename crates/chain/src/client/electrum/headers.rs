@@ -138,7 +138,7 @@ impl Headers {
             below = Some(data);
         }
         for data in taken {
-            self.put(data);
+            self.known.insert(data.header.block_hash(), data);
         }
         if let Some(tip) = below {
             self.lead_to(tip);
@@ -162,5 +162,99 @@ impl Headers {
 
     pub(super) fn is_full(&self) -> bool {
         self.known.len() >= HEADERS_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+    use bitcoin::TxMerkleNode;
+    use bitcoin::blockdata::constants::genesis_block;
+    use bitcoin::hashes::Hash;
+
+    /// Headers one above the other, of a branch with that number.
+    fn branch(below: Header, number: u8, count: usize) -> Vec<Header> {
+        let mut headers = Vec::new();
+        let mut under = below;
+        for _ in 0..count {
+            let mut header = under;
+            header.prev_blockhash = under.block_hash();
+            header.merkle_root = TxMerkleNode::from_byte_array([number; 32]);
+            while check_work(&header, Network::Regtest).is_err() {
+                header.nonce += 1;
+            }
+            headers.push(header);
+            under = header;
+        }
+        headers
+    }
+
+    #[test]
+    fn the_best_chain_is_that_of_the_tip_when_branches_come_and_come_back() {
+        let genesis = genesis_block(Network::Regtest).header;
+        let mut headers = Headers::default();
+        headers.begin(genesis, 0);
+        let first = branch(genesis, 1, 3);
+        headers.extend(&first).unwrap();
+        let second = branch(first[0], 2, 4);
+        headers.extend(&second).unwrap();
+        // The first comes back, longer: what was known of it is the best again.
+        let more = branch(first[2], 1, 3);
+        headers.extend(&more).unwrap();
+        let expected: Vec<Header> = [genesis]
+            .into_iter()
+            .chain(first.clone())
+            .chain(more)
+            .collect();
+        let best = |headers: &Headers| -> Vec<Header> {
+            let at = (0..).map_while(|height| headers.at(height));
+            at.map(|data| data.header).collect()
+        };
+        assert_eq!(best(&headers), expected);
+        assert_eq!(headers.tip().unwrap().height, 6);
+        // A shorter one is the server's best, after a block was taken back.
+        headers.lead_to(headers.of(&first[1].block_hash()).unwrap());
+        assert_eq!(best(&headers), expected[..3]);
+        // Work is counted alike on all branches.
+        let work = |header: &Header| headers.of(&header.block_hash()).unwrap().chainwork;
+        assert_eq!(work(&first[1]), work(&second[0]));
+        assert!(work(&second[3]) > work(&first[2]));
+    }
+
+    #[test]
+    fn what_is_not_linked_or_has_no_work_is_not_taken() {
+        let genesis = genesis_block(Network::Regtest).header;
+        let mut headers = Headers::default();
+        headers.begin(genesis, 0);
+        let chain = branch(genesis, 1, 3);
+        assert_eq!(headers.extend(&chain[1..]), Err(HeaderError::NotLinked));
+        let gap = [chain[0], chain[2]];
+        assert_eq!(headers.extend(&gap), Err(HeaderError::NotLinked));
+        assert_eq!(headers.tip().unwrap().height, 0);
+
+        let mut above = Headers::default();
+        above.begin(chain[2], 3);
+        assert_eq!(above.prepend(chain[0]), Err(HeaderError::NotLinked));
+        above.prepend(chain[1]).unwrap();
+        assert_eq!(above.lowest().unwrap().height, 2);
+
+        let mut lazy = chain[0];
+        while check_work(&lazy, Network::Regtest).is_ok() {
+            lazy.nonce += 1;
+        }
+        assert_eq!(
+            check_work(&lazy, Network::Regtest),
+            Err(HeaderError::NoWork)
+        );
+        // Regtest's work is none on the real network, and a target of nothing divides nothing.
+        for network in [Network::Bitcoin, Network::Signet] {
+            assert_eq!(check_work(&chain[0], network), Err(HeaderError::TooEasy));
+        }
+        lazy.bits = bitcoin::CompactTarget::from_consensus(0);
+        assert_eq!(
+            check_work(&lazy, Network::Bitcoin),
+            Err(HeaderError::NoWork)
+        );
     }
 }

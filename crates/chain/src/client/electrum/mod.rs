@@ -102,7 +102,10 @@ impl Electrum {
         loop {
             let line = tries.line().await?;
             match self.best_of(&line).await {
-                Ok(best) => return Ok(best),
+                Ok(best) => {
+                    self.servers.worked(&line);
+                    return Ok(best);
+                }
                 Err(error) => tries.failed(&line, error).await?,
             }
         }

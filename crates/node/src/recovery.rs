@@ -1,0 +1,387 @@
+//! After a loss of channel state: peers are asked to close, and what their closes pay us is swept.
+//!
+//! A node that was restored from a backup has keys and no channel state. It connects to each peer of
+//! its old channels and answers the peer's `channel_reestablish` with one that has lost everything
+//! (zero commitment numbers) and with an error: for either, BOLT 2 has the peer publish its last
+//! commitment. LDK sends both by itself for a channel that it does not know; here the peer's message is
+//! handed to it even if the peer waits for ours. Once a commitment of a peer is in a block, our balance
+//! in it is a plain output of our seed's: one of [`SCRIPTS`], watched for in every block from the
+//! birthday on. It goes to LDK's sweeper, and by that into the wallet.
+//!
+//! What the peers' commitments hold in HTLCs is not found here: only channel state has their keys.
+
+mod scripts;
+mod watch;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bitcoin::OutPoint;
+use bitcoin::secp256k1::PublicKey;
+use lightning::chain::BlockLocator;
+use lightning::ln::msgs::{ChannelMessageHandler, ChannelReestablish};
+use lightning::ln::types::ChannelId;
+use sendpay_ledger::NodeId;
+use sendpay_store::Store;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use crate::kept::{Kept, KeptChannel};
+use crate::ldk::Keys;
+use crate::{Inner, peer};
+use scripts::Scripts;
+use watch::{Closed, Found};
+
+/// Where a recovery is kept in the store: primary and secondary namespace, key.
+const STATE_AT: [&str; 3] = ["sendpay", "recovery", "state"];
+
+/// How often peers are looked for, and what was found is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// First and longest pause between two tries at one peer.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// A peer that is connected and has not closed is asked again after this.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Addresses that the wallet looks for beyond those that it had given out when the backup was made.
+const ADDRESSES_BEYOND: u32 = 200;
+
+/// Why a recovery cannot be prepared or read.
+#[derive(Debug, Error)]
+pub enum RecoveryError {
+    /// What is kept of it cannot be read.
+    #[error("what is kept of the recovery cannot be read: {0}")]
+    State(#[from] serde_json::Error),
+    /// The store cannot be read.
+    #[error("cannot read the recovery from the store: {0}")]
+    Store(#[from] sendpay_store::kv::KvError),
+    /// The list is of another node.
+    #[error("the list of channels is of node {found}, and this seed is of {ours}")]
+    OtherNode {
+        /// Whose list it is.
+        found: NodeId,
+        /// Whose seed it is.
+        ours: NodeId,
+    },
+    /// The list is of another network.
+    #[error("it is of the network {found}, and this node is configured for {ours}")]
+    OtherNetwork {
+        /// Of the list.
+        found: bitcoin::Network,
+        /// Of the node.
+        ours: bitcoin::Network,
+    },
+}
+
+/// What is kept of a recovery in the store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct State {
+    /// The wallet begins above this block, if it is new.
+    birthday: u32,
+    /// Addresses that the wallet had given out.
+    addresses: [u32; 2],
+    /// Channels whose funding is not spent yet, as far as blocks were read.
+    open: Vec<KeptChannel>,
+    /// Those that are closed.
+    closed: Vec<Closed>,
+    /// Outputs that are ours and unspent.
+    found: Vec<Found>,
+    /// The last block that was read: its height and hash.
+    seen: Option<(u32, bitcoin::BlockHash)>,
+}
+
+/// State that the node keeps under a name: primary and secondary namespace, key, what is kept.
+pub type KeptRow = ([String; 3], Vec<u8>);
+
+/// What a store must hold for the node to recover what these lists name when it starts; the first one
+/// is believed where they differ.
+///
+/// # Errors
+/// If one is of another node or network.
+pub fn recovery_rows(
+    lists: &[Kept],
+    ours: PublicKey,
+    network: bitcoin::Network,
+    birthday: Option<u32>,
+) -> Result<Vec<KeptRow>, RecoveryError> {
+    let mut open: Vec<KeptChannel> = Vec::new();
+    let mut rows = Vec::new();
+    for kept in lists {
+        if kept.node_id != ours {
+            let [found, ours] = [kept.node_id, ours].map(|id| NodeId(id.serialize()));
+            return Err(RecoveryError::OtherNode { found, ours });
+        }
+        if kept.network != network {
+            return Err(RecoveryError::OtherNetwork {
+                found: kept.network,
+                ours: network,
+            });
+        }
+        for channel in &kept.channels {
+            if !open.iter().any(|known| known.funding == channel.funding) {
+                open.push(channel.clone());
+            }
+        }
+    }
+    for channel in &open {
+        if let Some(address) = channel.addresses.first() {
+            rows.push((
+                peer::kept_at(&channel.node_id),
+                address.clone().into_bytes(),
+            ));
+        }
+    }
+    if let Some((at, bytes)) = lists.iter().find_map(Kept::sweeps_row) {
+        rows.push((at, bytes));
+    }
+    let earliest = lists.iter().map(|kept| kept.birthday).min();
+    let given_out = |kind: fn(&[u32; 2]) -> u32| {
+        let most = lists.iter().map(|kept| kind(&kept.addresses)).max();
+        most.unwrap_or(0).saturating_add(ADDRESSES_BEYOND)
+    };
+    let state = State {
+        birthday: birthday.or(earliest).unwrap_or(0),
+        addresses: [
+            given_out(|[external, _]| *external),
+            given_out(|[_, change]| *change),
+        ],
+        open,
+        closed: Vec::new(),
+        found: Vec::new(),
+        seen: None,
+    };
+    rows.push((STATE_AT.map(str::to_owned), serde_json::to_vec(&state)?));
+    Ok(rows)
+}
+
+/// Whether a store is of a node that recovers.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn is_recovering(store: &Store) -> Result<bool, RecoveryError> {
+    let [primary, secondary, key] = STATE_AT;
+    Ok(store.kv_read(primary, secondary, key)?.is_some())
+}
+
+/// How far a recovery is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryView {
+    /// Channels that their peers have not closed, as far as blocks were read.
+    pub open: usize,
+    /// Channels that are closed.
+    pub closed: usize,
+    /// What closes paid us and is not on its way into the wallet, in satoshi.
+    pub unswept_sat: u64,
+}
+
+/// A recovery while the node runs.
+pub(crate) struct Recovery {
+    state: Mutex<State>,
+    scripts: Scripts,
+    store: Store,
+    /// Told when a block has changed what is known.
+    news: Notify,
+}
+
+impl Recovery {
+    /// What is kept of it, if there is one.
+    pub(crate) fn load(store: &Store, keys: &Keys) -> Result<Option<Arc<Recovery>>, RecoveryError> {
+        let [primary, secondary, key] = STATE_AT;
+        let Some(bytes) = store.kv_read(primary, secondary, key)? else {
+            return Ok(None);
+        };
+        Ok(Some(Arc::new(Recovery {
+            state: Mutex::new(serde_json::from_slice(&bytes)?),
+            scripts: Scripts::of(keys),
+            store: store.clone(),
+            news: Notify::new(),
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The height of the block above which the wallet begins, if it is new, and how many addresses it
+    /// had given out.
+    pub(crate) fn wallet_begins(&self) -> (u32, [u32; 2]) {
+        let state = self.lock();
+        (state.birthday, state.addresses)
+    }
+
+    /// The last block that was read; `wallets` if none was.
+    pub(crate) fn best_block(&self, wallets: BlockLocator) -> BlockLocator {
+        match self.lock().seen {
+            Some((height, hash)) => BlockLocator::new(hash, height),
+            None => wallets,
+        }
+    }
+
+    /// The channels that are not closed yet.
+    pub(crate) fn open(&self) -> Vec<KeptChannel> {
+        self.lock().open.clone()
+    }
+
+    pub(crate) fn view(&self) -> RecoveryView {
+        let state = self.lock();
+        RecoveryView {
+            open: state.open.len(),
+            closed: state.closed.len(),
+            unswept_sat: state.found.iter().map(|found| found.amount_sat).sum(),
+        }
+    }
+
+    /// Queues what is known now.
+    fn keep(&self, state: &State) {
+        let [primary, secondary, key] = STATE_AT;
+        match serde_json::to_vec(state) {
+            Ok(bytes) => drop(self.store.kv_write(primary, secondary, key, bytes)),
+            Err(cause) => tracing::error!(%cause, "the recovery cannot be kept"),
+        }
+    }
+}
+
+/// When a peer was last tried and asked.
+struct Tries {
+    next: Instant,
+    pause: Duration,
+    address: usize,
+    asked: Option<Instant>,
+}
+
+/// Asks peers to close, and gives what was found to the sweeper, until `stop`.
+pub(crate) async fn recover(
+    inner: Arc<Inner>,
+    recovery: Arc<Recovery>,
+    mut stop: tokio::sync::watch::Receiver<bool>,
+) {
+    let mut chain = inner.chain_view.clone();
+    tokio::select! {
+        // With half of the blocks, what was spent long ago would be swept.
+        caught_up = chain.wait_for(|chain| chain.caught_up) => if caught_up.is_err() { return },
+        _ = stop.wait_for(|stop| *stop) => return,
+    }
+    let mut tries: HashMap<PublicKey, Tries> = HashMap::new();
+    loop {
+        sweep(&inner, &recovery).await;
+        let open = recovery.open();
+        for channel in &open {
+            approach(&inner, channel, &mut tries);
+        }
+        tokio::select! {
+            () = recovery.news.notified() => {}
+            () = tokio::time::sleep(LOOK) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// One look at a peer: asked if it is there, dialled if not.
+fn approach(inner: &Arc<Inner>, channel: &KeptChannel, tries: &mut HashMap<PublicKey, Tries>) {
+    let node_id = channel.node_id;
+    let tries = tries.entry(node_id).or_insert_with(|| Tries {
+        next: Instant::now(),
+        pause: PAUSE_MIN,
+        address: 0,
+        asked: None,
+    });
+    if inner.peers.peer_by_node_id(&node_id).is_some() {
+        if tries.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN) {
+            tries.asked = Some(Instant::now());
+            ask(inner, node_id);
+        }
+        return;
+    }
+    tries.asked = None;
+    if tries.next > Instant::now() || channel.addresses.is_empty() {
+        return;
+    }
+    tries.pause = (tries.pause * 2).min(PAUSE_MAX);
+    tries.next = Instant::now() + tries.pause;
+    let address = tries.address % channel.addresses.len();
+    tries.address = tries.address.wrapping_add(1);
+    let Some(address) = channel.addresses.get(address).cloned() else {
+        return;
+    };
+    let inner = inner.clone();
+    tokio::spawn(async move {
+        match peer::connect(&inner, node_id, Some(address.clone())).await {
+            Ok(_) => tracing::info!(%node_id, %address, "connected, to have channels closed"),
+            Err(cause) => tracing::info!(%node_id, %cause, "the peer of a lost channel is away"),
+        }
+    });
+}
+
+/// Has LDK answer for each lost channel of this peer as it answers for any that it does not know.
+fn ask(inner: &Inner, node_id: PublicKey) {
+    let Some(recovery) = &inner.recovery else {
+        return;
+    };
+    for channel in recovery.open() {
+        let Some(id) = channel.id().filter(|_| channel.node_id == node_id) else {
+            continue;
+        };
+        tracing::info!(%node_id, channel_id = %channel.channel_id, "asking the peer to close");
+        let lost = ChannelReestablish {
+            channel_id: ChannelId(id),
+            next_local_commitment_number: 1,
+            next_remote_commitment_number: 0,
+            your_last_per_commitment_secret: [0; 32],
+            my_current_per_commitment_point: inner.node_id,
+            next_funding: None,
+            my_current_funding_locked: None,
+        };
+        inner.manager.handle_channel_reestablish(node_id, &lost);
+    }
+    inner.peers.process_events();
+}
+
+/// Gives to the sweeper what is ours and unspent, and what it does not have.
+async fn sweep(inner: &Arc<Inner>, recovery: &Recovery) {
+    let found = recovery.lock().found.clone();
+    if found.is_empty() {
+        return;
+    }
+    // Channels that were opened since are LDK's own affair, and what their closes pay too.
+    let channels: Vec<OutPoint> = inner
+        .monitor
+        .list_monitors()
+        .into_iter()
+        .filter_map(|id| {
+            let monitor = inner.monitor.get_monitor(id).ok()?;
+            Some(monitor.get_funding_txo().into_bitcoin_outpoint())
+        })
+        .collect();
+    for output in found {
+        let tracked = inner
+            .sweeper
+            .tracked_spendable_outputs()
+            .iter()
+            .any(|tracked| {
+                tracked
+                    .descriptor
+                    .spendable_outpoint()
+                    .into_bitcoin_outpoint()
+                    == output.outpoint
+            });
+        if tracked || output.spends.iter().any(|spent| channels.contains(spent)) {
+            continue;
+        }
+        let Some(descriptor) = recovery.scripts.descriptor(&inner.keys, &output) else {
+            continue;
+        };
+        let (outpoint, amount_sat) = (output.outpoint, output.amount_sat);
+        let kept = inner
+            .sweeper
+            .track_spendable_outputs(vec![descriptor], None, None, false, None)
+            .await;
+        match kept {
+            Ok(()) => tracing::info!(%outpoint, amount_sat, "sweeping what a close has paid us"),
+            Err(()) => tracing::error!(%outpoint, amount_sat, "the sweeper does not take it"),
+        }
+    }
+}
