@@ -25,6 +25,10 @@ use crate::{Inner, reserve, withdraw};
 /// How long a peer may take to answer our opening.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// By how much at most two ways to round the fee of a transaction differ: less than one satoshi for each
+/// of its few outputs, and for all its inputs.
+const FEE_ROUNDING: Amount = Amount::from_sat(5);
+
 /// Least that LDK asks a peer to keep in a channel, in satoshi: below that it could try to cheat for
 /// nothing.
 const RESERVE_MIN_SAT: u64 = 1_000;
@@ -39,9 +43,6 @@ pub enum OpenStep {
     /// Both have signed; the transaction can be sent.
     Signed,
 }
-/// By how much at most two ways to round the fee of a transaction differ: less than one satoshi for each
-/// of its few outputs, and for all its inputs.
-const FEE_ROUNDING: Amount = Amount::from_sat(5);
 
 /// What to open.
 #[derive(Clone, Debug)]

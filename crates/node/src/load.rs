@@ -6,7 +6,6 @@ use std::sync::{Arc, RwLock};
 use lightning::chain::{BlockLocator, Confirm, Filter, Listen};
 use lightning::io;
 use lightning::ln::channelmanager::{ChainParameters, ChannelManagerReadArgs};
-use lightning::ln::types::ChannelId;
 use lightning::onion_message::messenger::NullMessageRouter;
 use lightning::routing::scoring::ProbabilisticScoringDecayParameters;
 use lightning::sign::NodeSigner;
@@ -377,16 +376,32 @@ pub(crate) async fn replay_blocks(
         }
     };
     for (_, (monitor, ..)) in monitors {
-        let id: ChannelId = monitor.channel_id();
-        loaded
-            .monitor
-            .load_existing_monitor(id, monitor)
-            .map_err(|()| StartError::State {
-                what: "channel monitors",
-                cause: format!("two monitors of channel {id}"),
-            })?;
+        keep_monitor(&loaded.monitor, monitor)?;
     }
     Ok((loaded, caught_up, finder))
+}
+
+/// Hands a monitor to LDK, and says that it is durable if it never was updated.
+///
+/// A manager that was written while a channel's first monitor was on its way believes that it still is.
+/// Of updates LDK finds out by itself, of a first monitor it does not: the channel would wait for good,
+/// and take no message.
+fn keep_monitor(monitors: &ChainMonitor, monitor: ChannelMonitor) -> Result<(), StartError> {
+    let id = monitor.channel_id();
+    let wrong = |cause| StartError::State {
+        what: "channel monitors",
+        cause,
+    };
+    let update = monitor.get_latest_update_id();
+    monitors
+        .load_existing_monitor(id, monitor)
+        .map_err(|()| wrong(format!("two monitors of channel {id}")))?;
+    if update == 0 {
+        monitors
+            .channel_monitor_updated(id, update)
+            .map_err(|cause| wrong(format!("{cause:?}")))?;
+    }
+    Ok(())
 }
 
 /// Looks up what the parts watch for, before they hear of the blocks.

@@ -327,7 +327,8 @@ fn above(mempool_floor: u32) -> u32 {
         // LDK's floor has that in it.
         return mempool_floor;
     }
-    mempool_floor.saturating_add(mempool_floor / FLOOR_MARGIN)
+    let above = mempool_floor.saturating_add(mempool_floor / FLOOR_MARGIN);
+    above.min(mempool_floor.max(ELECTRUM_SAT_PER_KW_MAX))
 }
 
 /// What is believed of a rate that an Electrum server says.

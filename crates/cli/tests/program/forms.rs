@@ -139,7 +139,7 @@ fn without_a_method_it_shows_its_usage_and_the_methods() {
     let list = self::shown(&["help"]);
     assert!(methods.ends_with(&list), "{methods}");
     assert!(
-        list.starts_with("cancelpay payment_hash\n\ncheck command_to_check\n\n"),
+        list.starts_with("bumpfee txid [feerate]\n\ncancelpay payment_hash\n\n"),
         "{list}"
     );
     let end =

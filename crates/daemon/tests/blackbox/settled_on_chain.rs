@@ -126,11 +126,11 @@ impl Pair {
             inputs.any(|input| input.previous_output.txid == funding_txid)
         };
         let is_claim = |raw: &str| raw.contains(PREIMAGE);
-        if let Some((commitment, _)) = waiting.iter().find(|(_, one)| closes(one)) {
-            let others = waiting.iter().filter(|(_, one)| !closes(one));
-            let others = others.map(|(raw, _)| raw.as_str());
-            let mut package = vec![commitment.as_str()];
-            package.extend(others.filter(|raw| !is_claim(raw)));
+        // The child may come later than the commitment, and has the coin that the claim needs.
+        let mut package: Vec<_> = waiting.iter().filter(|(raw, _)| !is_claim(raw)).collect();
+        package.sort_by_key(|(_, one)| !closes(one));
+        if !package.is_empty() {
+            let package: Vec<&str> = package.iter().map(|(raw, _)| raw.as_str()).collect();
             self.chain.mine_only(&package);
             return None;
         }
