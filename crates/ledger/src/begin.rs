@@ -80,13 +80,18 @@ pub(crate) fn begin(
     }
     let request = new.request.clone();
     let begun = match judge(connection, &new)? {
-        Verdict::New { groupid, is_first } => {
+        Verdict::New {
+            groupid,
+            is_first,
+            follows,
+        } => {
             let bolt11 = match &new.bolt11 {
                 Some(bolt11) if is_first => Some(invoice_row(connection, bolt11)?),
                 Some(bolt11) => Some(known_invoice_row(connection, &new.payment_hash, bolt11)?),
                 None => None,
             };
-            Begun::New(insert(connection, new, bolt11, groupid, now_ms)?)
+            let place = Place { groupid, follows };
+            Begun::New(insert(connection, new, bolt11, &place, now_ms)?)
         }
         Verdict::Same(earlier) => begun_before(connection, &earlier)?,
     };
@@ -123,11 +128,18 @@ fn begun_before(connection: &Connection, earlier: &Earlier) -> Result<Begun, Beg
     }
 }
 
+/// Where a new record belongs.
+struct Place {
+    groupid: u64,
+    /// The first record of the group, if this is another.
+    follows: Option<i64>,
+}
+
 fn insert(
     connection: &Connection,
     new: NewPayment,
     bolt11: Option<i64>,
-    groupid: u64,
+    &Place { groupid, follows }: &Place,
     now_ms: u64,
 ) -> Result<Payment, BeginError> {
     let total_msat = new.effective_total_msat();
@@ -138,8 +150,8 @@ fn insert(
         .prepare_cached(
             "INSERT INTO payment (created_index, created_change, payment_hash, groupid, partid,
                  destination, amount_msat, amount_sent_msat, total_msat, created_at, label,
-                 bolt11, description, cltv_expiry, first_channel, route)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                 bolt11, description, cltv_expiry, first_channel, route, follows)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?
         .execute(params![
             numbers.index,
@@ -158,6 +170,7 @@ fn insert(
             new.cltv_expiry,
             first_channel.map(u64::cast_signed),
             &route,
+            follows,
         ])?;
     let created_index = u64::try_from(numbers.index).map_err(|_| Violation::Value {
         created_index: 0,

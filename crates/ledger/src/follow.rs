@@ -7,7 +7,11 @@
 //! that was deleted all three changes are told, with what the tombstone keeps of it. Who waits for new
 //! changes is in `changed.rs`.
 
-use crate::row::{COLUMNS, DELETED_COLUMNS, decode_payment, sql};
+use rusqlite::{Connection, OptionalExtension as _};
+
+use crate::position::Began;
+use crate::row::{deleted_payment, live_payment, sql};
+use crate::walk::with_last_numbers;
 use crate::{Ledger, Payment, ReadError, Status, Violation};
 
 /// What happened to a record.
@@ -48,55 +52,131 @@ impl Ledger {
     ) -> Result<Option<u64>, ReadError> {
         let limit = i64::try_from(rows_max).unwrap_or(i64::MAX);
         self.store.read(|connection| {
-            let mut statement = connection.prepare_cached(&changes_statement())?;
-            let mut rows = statement.query((sql(after), limit))?;
-            let mut last = None;
-            while let Some(row) = rows.next()? {
-                let payment = decode_payment(row)?;
-                let impossible = |column| Violation::Value {
-                    created_index: payment.created_index,
-                    column,
-                };
-                let kind = match row.get("kind")? {
-                    0 => ChangeKind::Created,
-                    1 => ChangeKind::Updated,
-                    2 => ChangeKind::Deleted,
-                    _ => return Err(impossible("kind").into()),
-                };
-                let number: i64 = row.get("change")?;
-                let number = u64::try_from(number).map_err(|_| impossible("change"))?;
-                last = Some(number);
-                visit(Change {
-                    number,
-                    kind,
-                    payment: match kind {
-                        ChangeKind::Created => as_begun(payment),
-                        ChangeKind::Updated | ChangeKind::Deleted => payment,
-                    },
-                });
-            }
-            Ok(last)
+            with_last_numbers(connection, |began| {
+                let mut last = None;
+                for next in next_changes(connection, &began, after, limit)? {
+                    last = Some(next.number);
+                    visit(next.read(connection)?);
+                }
+                Ok(last)
+            })
         })
     }
 }
 
-/// The statement of a page: ?1 is the change after which it begins, ?2 the limit. SQLite merges the
-/// five, each walked in the order of its own index.
-pub(crate) fn changes_statement() -> String {
-    format!(
-        "SELECT {COLUMNS}, created_change AS change, 0 AS kind FROM payment
-         WHERE created_change > ?1
-         UNION ALL
-         SELECT {COLUMNS}, settled_change, 1 FROM payment WHERE settled_change > ?1
-         UNION ALL
-         SELECT {DELETED_COLUMNS}, created_change, 0 FROM deleted WHERE created_change > ?1
-         UNION ALL
-         SELECT {DELETED_COLUMNS}, settled_change, 1 FROM deleted WHERE settled_change > ?1
-         UNION ALL
-         SELECT {DELETED_COLUMNS}, change, 2 FROM deleted WHERE change > ?1
-         ORDER BY change LIMIT ?2"
-    )
+/// A change, before its record is read.
+struct Next {
+    number: u64,
+    kind: ChangeKind,
+    created_index: i64,
+    deleted: bool,
 }
+
+impl Next {
+    fn read(self, connection: &Connection) -> Result<Change, ReadError> {
+        let payment = match self.deleted {
+            true => deleted_payment(connection, self.created_index)?,
+            false => live_payment(connection, self.created_index)?,
+        };
+        let payment = payment.ok_or(ReadError::Store(rusqlite::Error::QueryReturnedNoRows))?;
+        Ok(Change {
+            number: self.number,
+            kind: self.kind,
+            payment: match self.kind {
+                ChangeKind::Created => as_begun(payment),
+                ChangeKind::Updated | ChangeKind::Deleted => payment,
+            },
+        })
+    }
+}
+
+/// The changes after that number, in order.
+fn next_changes(
+    connection: &Connection,
+    began: &Began,
+    after: u64,
+    limit: i64,
+) -> Result<Vec<Next>, ReadError> {
+    let created = last_record(connection, CREATED_FROM, after, began.created)?;
+    let updated = last_record(connection, UPDATED_FROM, after, began.updated)?;
+    let mut statement = connection.prepare_cached(CHANGES)?;
+    let mut rows = statement.query((sql(after), limit, created, updated))?;
+    let mut next = Vec::new();
+    while let Some(row) = rows.next()? {
+        let created_index: i64 = row.get(2)?;
+        let impossible = |column| Violation::Value {
+            created_index: created_index.cast_unsigned(),
+            column,
+        };
+        let number: i64 = row.get(0)?;
+        next.push(Next {
+            number: u64::try_from(number).map_err(|_| impossible("change"))?,
+            kind: match row.get(1)? {
+                0 => ChangeKind::Created,
+                1 => ChangeKind::Updated,
+                2 => ChangeKind::Deleted,
+                _ => return Err(impossible("kind").into()),
+            },
+            created_index,
+            deleted: row.get(3)?,
+        });
+    }
+    Ok(next)
+}
+
+/// The first record from a number on, and the number of its change: in the order of creation, and in
+/// that of settlement. In both orders the changes are numbered upwards (triggers say so).
+pub(crate) const CREATED_FROM: &str = "\
+    SELECT created_index, created_change FROM payment
+    WHERE created_index >= ?1 ORDER BY created_index LIMIT 1";
+pub(crate) const UPDATED_FROM: &str = "\
+    SELECT updated_index, settled_change FROM payment
+    WHERE updated_index >= ?1 ORDER BY updated_index LIMIT 1";
+
+/// The number after which the records come whose change is after that one, found by halving; at most
+/// the last number given. No record has a higher number than its change.
+fn last_record(
+    connection: &Connection,
+    statement: &str,
+    after: u64,
+    last: u64,
+) -> Result<i64, rusqlite::Error> {
+    let mut statement = connection.prepare_cached(statement)?;
+    // What is wanted is not before `low`, and not after `high`.
+    let (mut low, mut high) = (0, sql(after.min(last)));
+    let after = sql(after);
+    while low < high {
+        let middle = low + (high - low) / 2 + 1;
+        let found: Option<(i64, i64)> = statement
+            .query_row([middle], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        match found {
+            Some((number, change)) if change <= after => low = number,
+            _ => high = middle - 1,
+        }
+    }
+    Ok(low)
+}
+
+/// A page of changes: ?1 is the change after which it begins, ?2 the limit, ?3 and ?4 the last numbers
+/// of records that were created and settled by then. Of each of the five kinds as many as are wanted,
+/// in their own order; then those of all that come first.
+pub(crate) const CHANGES: &str = "\
+    SELECT * FROM (SELECT created_change AS change, 0, created_index, 0 FROM payment
+        WHERE created_index > ?3 ORDER BY created_index LIMIT ?2)
+    UNION ALL
+    SELECT * FROM (SELECT settled_change, 1, created_index, 0 FROM payment
+        WHERE updated_index > ?4 ORDER BY updated_index LIMIT ?2)
+    UNION ALL
+    SELECT * FROM (SELECT created_change, 0, created_index, 1 FROM deleted
+        WHERE created_change > ?1 ORDER BY created_change LIMIT ?2)
+    UNION ALL
+    SELECT * FROM (SELECT settled_change, 1, created_index, 1 FROM deleted
+        WHERE settled_change > ?1 ORDER BY settled_change LIMIT ?2)
+    UNION ALL
+    SELECT * FROM (SELECT change, 2, created_index, 1 FROM deleted
+        WHERE change > ?1 ORDER BY change LIMIT ?2)
+    ORDER BY change LIMIT ?2";
 
 /// The record as it was before its end: a settlement changes nothing else (L2).
 fn as_begun(payment: Payment) -> Payment {

@@ -163,8 +163,12 @@ impl Scan {
             let sum = match head.other {
                 Other::None => Some(Sum::of_single(&head, row)?),
                 Other::Unknown => sum_up(&mut parts, &head)?,
-                Other::Part(number) if number < head.number => None,
-                Other::Part(_) if head.is_not_first(&mut earlier)? => None,
+                // Its first part may have been removed.
+                Other::Part(number)
+                    if number < head.number && head.is_not_first(&mut earlier)? =>
+                {
+                    None
+                }
                 Other::Part(_) => sum_up(&mut parts, &head)?,
             };
             let Some(sum) = sum else { continue };

@@ -22,10 +22,10 @@ pub(crate) struct Head {
     pub(crate) other: Other,
 }
 
-/// Whether a group has more parts than its head.
+/// Whether a group has, or had, more parts than its head.
 pub(crate) enum Other {
     None,
-    /// It has this one, and perhaps others.
+    /// This one, and perhaps others.
     Part(u64),
     /// They are to be looked at in any case.
     Unknown,
@@ -64,10 +64,11 @@ pub(crate) const EARLIER: &str = "\
 /// The groups in their order, as (number, hash, groupid, other), and [`PART`] of the record where
 /// each stands.
 ///
-/// A group stands at one of its records, found by the index of (hash, group): the first one, or
-/// the one that had changed last when the listing began. By creation every record comes with the
-/// number of another of its group, or with none: most groups have one part, and that one look-up is
-/// then all there is to read of them. Elsewhere `other` is a text.
+/// A group stands at one of its records: the first one, or the one that had changed last when the
+/// listing began, found by the index of (hash, group). By creation every record comes with the number
+/// of the record that its group began with, or that of one that came after it, or with none: most
+/// groups have one part, and are known so by an index of what follows others, which is small and in
+/// the order of the listing. Elsewhere `other` is a text.
 pub(crate) fn heads_statement(wanted: &Wanted<'_>, walk: Walk, phase: Phase) -> String {
     const OTHERS: &str = "FROM payment AS other WHERE other.payment_hash = head.payment_hash
         AND other.groupid = head.groupid";
@@ -104,8 +105,8 @@ pub(crate) fn heads_statement(wanted: &Wanted<'_>, walk: Walk, phase: Phase) -> 
     if phase == Phase::Created {
         return format!(
             "SELECT created_index, payment_hash, groupid,
-                 (SELECT other.created_index {OTHERS}
-                     AND other.created_index <> head.created_index LIMIT 1), {PART}
+                 ifnull(follows, (SELECT created_index FROM payment AS other
+                     WHERE other.follows = head.created_index LIMIT 1)), {PART}
              FROM payment AS head {range} ORDER BY {column} {way}"
         );
     }

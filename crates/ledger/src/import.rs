@@ -264,6 +264,7 @@ fn insert_payment(
     numbers: &mut Block,
 ) -> Result<(), ImportError> {
     let (groupid, partid) = place(connection, origin, new)?;
+    let follows = first_of_group(connection, new.payment_hash.as_bytes(), groupid)?;
     let (created_index, created_change) = numbers.created();
     let (status, preimage, completed_at_ms, failure) = match &new.end {
         ImportedEnd::Pending => (0, None, None, None),
@@ -286,9 +287,9 @@ fn insert_payment(
                  payment_hash, groupid, partid, destination, amount_msat, amount_sent_msat,
                  total_msat, created_at, completed_at, status, preimage, label, bolt11,
                  description, code, failcode, erring_index, erring_node, erring_channel,
-                 erring_direction, message, origin, origin_id, route)
+                 erring_direction, message, origin, origin_id, route, follows)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, max(?12, ?13), ?14, ?15,
-                 ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)",
+                 ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)",
         )?
         .execute(params![
             created_index,
@@ -321,6 +322,7 @@ fn insert_payment(
             origin,
             new.origin_id,
             NO_ROUTE,
+            follows,
         ])?;
     if let ImportedEnd::Failed {
         claimed: Some(claimed),
@@ -401,6 +403,22 @@ fn place(
     let parts = "SELECT partid FROM payment WHERE payment_hash = ?1 AND groupid = ?2
         UNION ALL SELECT partid FROM deleted WHERE payment_hash = ?1 AND groupid = ?2";
     Ok((groupid, next_free(connection, parts, &[&hash, &groupid])?))
+}
+
+/// The first record that the group ever had.
+fn first_of_group(
+    connection: &Connection,
+    hash: &[u8; 32],
+    groupid: i64,
+) -> Result<Option<i64>, rusqlite::Error> {
+    connection
+        .prepare_cached(
+            "SELECT min(created_index) FROM (
+                 SELECT created_index FROM payment WHERE payment_hash = ?1 AND groupid = ?2
+                 UNION ALL
+                 SELECT created_index FROM deleted WHERE payment_hash = ?1 AND groupid = ?2)",
+        )?
+        .query_row((hash, groupid), |row| row.get(0))
 }
 
 /// The group that takes the place of one that is taken: the one its earlier parts went to, or a

@@ -4,7 +4,7 @@
 
 use rusqlite::Connection;
 
-use crate::follow::changes_statement;
+use crate::follow::{CHANGES, CREATED_FROM, UPDATED_FROM};
 use crate::heads::heads_statement;
 use crate::indexed::first_statement;
 use crate::page::{few_statement, page_statement};
@@ -194,9 +194,8 @@ fn check(found: &str, expected: &str, what: &str) {
 fn each_listing_of_records_walks_its_index() {
     let connection = with_texts();
     const HASH_COVERING: &str = "sorted:SEARCH payment USING COVERING INDEX \
-        sqlite_autoindex_payment_2 (payment_hash=?";
-    const HASH: &str =
-        "sorted:SEARCH payment USING INDEX sqlite_autoindex_payment_2 (payment_hash=?";
+        payment_by_hash (payment_hash=?";
+    const HASH: &str = "sorted:SEARCH payment USING INDEX payment_by_hash (payment_hash=?";
     let sorted = |inner: &str| format!("{SORTED}{inner}");
     let expected = [
         ("none", CREATED, TABLE.to_owned()),
@@ -269,7 +268,7 @@ fn the_few_records_of_a_hash_are_read_as_its_index_has_them() {
         let wanted = filter.look_up(&connection).unwrap().unwrap();
         for phase in [CREATED, UNSETTLED, UPDATED] {
             let found = plan(&connection, &few_statement(&wanted, phase));
-            let expected = "SEARCH payment USING INDEX sqlite_autoindex_payment_2 (payment_hash=?";
+            let expected = "SEARCH payment USING INDEX payment_by_hash (payment_hash=?";
             assert!(found.starts_with(expected), "{name} {phase:?}: {found}");
             assert!(!found.contains("TEMP"), "{name} {phase:?}: {found}");
         }
@@ -298,7 +297,7 @@ fn each_listing_of_groups_walks_its_index() {
         (
             "hash",
             CREATED,
-            "SEARCH head USING COVERING INDEX sqlite_autoindex_payment_2 (payment_hash=?)".into(),
+            "SEARCH head USING COVERING INDEX payment_by_hash (payment_hash=?)".into(),
         ),
         ("none", UPDATED, at_head(BY_UPDATE)),
         ("complete", UPDATED, at_head(BY_UPDATE)),
@@ -306,7 +305,7 @@ fn each_listing_of_groups_walks_its_index() {
         (
             "hash",
             UPDATED,
-            "SEARCH head USING COVERING INDEX sqlite_autoindex_payment_2 (payment_hash=?)".into(),
+            "SEARCH head USING COVERING INDEX payment_by_hash (payment_hash=?)".into(),
         ),
         (
             "label",
@@ -384,21 +383,29 @@ fn of_several_indexes_the_most_selective_is_walked() {
 }
 
 #[test]
-fn the_change_feed_merges_five_indexes_and_sorts_nothing() {
-    let found = plan(&empty(), &changes_statement());
+fn the_change_feed_walks_five_indexes_and_sorts_a_page_of_each_at_most() {
+    let found = plan(&empty(), CHANGES);
     for walked in [
-        "SEARCH payment USING INDEX sqlite_autoindex_payment_1 (created_change>?)",
-        "SEARCH payment USING INDEX payment_settled (settled_change>?)",
+        "SEARCH payment USING INTEGER PRIMARY KEY (rowid>?)",
+        "SEARCH payment USING INDEX payment_updated (updated_index>?)",
         "SEARCH deleted USING INDEX sqlite_autoindex_deleted_3 (created_change>?)",
         "SEARCH deleted USING INDEX sqlite_autoindex_deleted_4 (settled_change>?)",
         "SEARCH deleted USING INTEGER PRIMARY KEY (rowid>?)",
     ] {
         assert!(found.contains(walked), "{walked}: {found}");
     }
+    // What is sorted is what the five walks gave, each with its limit.
     assert!(
-        !found.contains("TEMP") && !found.contains("SCAN"),
+        !found.contains("SCAN payment") && !found.contains("SCAN deleted"),
         "{found}"
     );
+    for statement in [CREATED_FROM, UPDATED_FROM] {
+        let found = plan(&empty(), statement);
+        assert!(
+            found.contains("SEARCH payment") && !found.contains("TEMP"),
+            "{found}"
+        );
+    }
 }
 
 #[test]

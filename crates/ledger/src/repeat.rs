@@ -153,6 +153,8 @@ pub(crate) enum Verdict {
         groupid: u64,
         /// Whether there is no other record of the hash.
         is_first: bool,
+        /// The first record that the group ever had, if it had one.
+        follows: Option<i64>,
     },
     /// Asked for before: nothing is sent, this record is the answer.
     Same(Earlier),
@@ -186,9 +188,12 @@ pub(crate) fn judge(connection: &Connection, new: &NewPayment) -> Result<Verdict
     if late {
         return Err(BeginError::LatePreimage(new.payment_hash));
     }
+    // In the order of creation.
+    let follows = earlier.iter().find(|record| record.groupid == groupid);
     Ok(Verdict::New {
         groupid,
         is_first: earlier.is_empty(),
+        follows: follows.map(|record| record.created_index),
     })
 }
 

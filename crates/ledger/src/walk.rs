@@ -68,7 +68,7 @@ impl Walk {
     /// The index, by name: SQLite would sometimes rather sort all of another one.
     pub(crate) const fn index(self, phase: Phase) -> &'static str {
         match (self, phase) {
-            (Walk::Hash, _) => "INDEXED BY sqlite_autoindex_payment_2",
+            (Walk::Hash, _) => "INDEXED BY payment_by_hash",
             (Walk::Label, _) => "INDEXED BY payment_label",
             (Walk::Destination, _) => "INDEXED BY payment_destination",
             (Walk::Pending, _) => "INDEXED BY payment_pending",

@@ -194,6 +194,7 @@ fn fill(path: &Path, records: u64, generator: &Generator) -> u64 {
             filling.wave(&wave);
         }
         filling.texts.clear();
+        filling.firsts.clear();
         payments += 1;
     }
     let (created, updated) = (filling.created, filling.updated);
@@ -222,6 +223,8 @@ struct Filling<'a> {
     /// Those that come again: of the payment at hand, and of all failures.
     texts: HashMap<String, i64>,
     lasting: HashMap<String, i64>,
+    /// The first records of the groups of the payment at hand.
+    firsts: HashMap<Option<u64>, i64>,
     created: u64,
     updated: u64,
 }
@@ -239,6 +242,7 @@ struct Rows {
     description: Option<i64>,
     erring_node: Option<i64>,
     message: Option<i64>,
+    follows: Option<i64>,
 }
 
 impl<'a> Filling<'a> {
@@ -250,15 +254,17 @@ impl<'a> Filling<'a> {
                      settled_change, payment_hash, groupid, partid, destination, amount_msat,
                      amount_sent_msat, total_msat, created_at, completed_at, status, preimage,
                      label, bolt11, description, cltv_expiry, first_channel, code, failcode,
-                     erring_index, erring_node, erring_channel, erring_direction, message, route)
+                     erring_index, erring_node, erring_channel, erring_direction, message, route,
+                     follows)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-                     ?, ?, ?)",
+                     ?, ?, ?, ?)",
             ),
             insert_text: prepare("INSERT INTO text (hash, body) VALUES (?1, ?2)"),
             insert_node: prepare("INSERT INTO node (node_id) VALUES (?1)"),
             nodes: HashMap::new(),
             texts: HashMap::new(),
             lasting: HashMap::new(),
+            firsts: HashMap::new(),
             created: 0,
             updated: 0,
         }
@@ -290,6 +296,7 @@ impl<'a> Filling<'a> {
             label: new.label.as_deref().map(|text| self.text(text, false)),
             bolt11,
             description: new.description.as_deref().map(|text| self.text(text, true)),
+            follows: self.follows(new.groupid, created.cast_signed()),
             ..Rows::default()
         }
     }
@@ -348,6 +355,7 @@ impl<'a> Filling<'a> {
         bind(&failure.and_then(|failure| failure.erring_direction));
         bind(&row.message);
         bind(&route(&new.route));
+        bind(&row.follows);
         self.insert.raw_execute().unwrap();
     }
 
@@ -358,6 +366,12 @@ impl<'a> Filling<'a> {
         *nodes
             .entry(node)
             .or_insert_with(|| insert_node.insert([node.as_bytes()]).unwrap())
+    }
+
+    /// The first record of the group, of one that is another.
+    fn follows(&mut self, groupid: Option<u64>, created: i64) -> Option<i64> {
+        let first = *self.firsts.entry(groupid).or_insert(created);
+        (first != created).then_some(first)
     }
 
     /// Invoices are not indexed by their content.

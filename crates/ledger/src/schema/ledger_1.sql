@@ -55,12 +55,14 @@ INSERT INTO origin (id, name) VALUES (0, 'own');
 
 CREATE TABLE payment (
     created_index INTEGER PRIMARY KEY CHECK (created_index > 0),
-    created_change INTEGER NOT NULL UNIQUE,
+    created_change INTEGER NOT NULL,
     updated_index INTEGER,
-    settled_change INTEGER,
+    settled_change INTEGER CHECK (settled_change > created_change),
     payment_hash BLOB NOT NULL CHECK (length(payment_hash) = 32),
     groupid INTEGER NOT NULL CHECK (groupid >= 0),
     partid INTEGER NOT NULL CHECK (partid >= 0),
+    -- The first record that its group ever had; NULL in that one.
+    follows INTEGER CHECK (follows < created_index),
     destination INTEGER REFERENCES node (id),
     amount_msat INTEGER NOT NULL CHECK (amount_msat BETWEEN 0 AND 2100000000000000000),
     amount_sent_msat INTEGER NOT NULL CHECK (amount_sent_msat BETWEEN 0 AND 2100000000000000000),
@@ -85,7 +87,6 @@ CREATE TABLE payment (
     origin INTEGER NOT NULL DEFAULT 0 REFERENCES origin (id),
     origin_id INTEGER CHECK ((origin_id IS NULL) = (origin = 0)),
     route BLOB NOT NULL,
-    UNIQUE (payment_hash, groupid, partid),
     CHECK ((preimage IS NOT NULL) = (status = 1)),
     CHECK ((completed_at IS NOT NULL) = (status <> 0)),
     CHECK ((updated_index IS NOT NULL) = (status <> 0)),
@@ -96,9 +97,11 @@ CREATE TABLE payment (
     CHECK (code IS NOT NULL OR (failcode IS NULL AND erring_index IS NULL AND erring_node IS NULL
         AND erring_channel IS NULL AND erring_direction IS NULL))
 ) STRICT;
--- Unique where there; pending records have neither and are in payment_pending.
+CREATE UNIQUE INDEX payment_by_hash ON payment (payment_hash, groupid, partid);
+-- Unique where there; pending records have none and are in payment_pending.
 CREATE UNIQUE INDEX payment_updated ON payment (updated_index) WHERE updated_index IS NOT NULL;
-CREATE UNIQUE INDEX payment_settled ON payment (settled_change) WHERE settled_change IS NOT NULL;
+-- Of most groups, which have one part, it has nothing: so a listing of groups learns that in passing.
+CREATE INDEX payment_follows ON payment (follows) WHERE follows IS NOT NULL;
 CREATE INDEX payment_pending ON payment (status) WHERE status = 0;
 CREATE INDEX payment_failed ON payment (status) WHERE status = 2;
 CREATE INDEX payment_failed_updated ON payment (updated_index) WHERE status = 2;
@@ -151,7 +154,7 @@ BEGIN SELECT RAISE(ABORT, 'L4: a late preimage is kept'); END;
 CREATE TRIGGER payment_settles_once BEFORE UPDATE ON payment WHEN OLD.status <> 0
 BEGIN SELECT RAISE(ABORT, 'L2: a settled record never changes'); END;
 CREATE TRIGGER payment_fixed BEFORE UPDATE OF created_index, created_change, payment_hash, groupid,
-    partid, destination, amount_msat, amount_sent_msat, total_msat, created_at, label, bolt11,
+    partid, follows, destination, amount_msat, amount_sent_msat, total_msat, created_at, label, bolt11,
     description, cltv_expiry, first_channel, origin, origin_id, route ON payment
 BEGIN SELECT RAISE(ABORT, 'L2: only its end changes a record'); END;
 CREATE TRIGGER payment_deleted BEFORE DELETE ON payment
@@ -176,6 +179,26 @@ WHEN EXISTS (SELECT 1 FROM deleted WHERE payment_hash = NEW.payment_hash
         OR EXISTS (SELECT 1 FROM deleted WHERE payment_hash = NEW.payment_hash AND status = 1)
         OR EXISTS (SELECT 1 FROM late_preimage WHERE payment_hash = NEW.payment_hash)))
 BEGIN SELECT RAISE(ABORT, 'L7: no payment twice'); END;
+
+-- L5: changes are numbered in the order of the records' own numbers, so none is given twice, and each
+-- is found by halving, without an index of its own.
+CREATE TRIGGER payment_created_in_order BEFORE INSERT ON payment
+WHEN EXISTS (SELECT 1 FROM payment WHERE created_index > NEW.created_index)
+    OR NEW.created_change <= (SELECT created_change FROM payment
+        WHERE created_index < NEW.created_index ORDER BY created_index DESC LIMIT 1)
+BEGIN SELECT RAISE(ABORT, 'L5: records are numbered in their order'); END;
+CREATE TRIGGER payment_settled_in_order AFTER UPDATE OF settled_change ON payment
+WHEN NEW.settled_change <= (SELECT settled_change FROM payment
+        WHERE updated_index < NEW.updated_index ORDER BY updated_index DESC LIMIT 1)
+    OR NEW.settled_change >= (SELECT settled_change FROM payment
+        WHERE updated_index > NEW.updated_index ORDER BY updated_index LIMIT 1)
+BEGIN SELECT RAISE(ABORT, 'L5: settlements are numbered in their order'); END;
+CREATE TRIGGER payment_inserted_in_order AFTER INSERT ON payment
+WHEN NEW.settled_change <= (SELECT settled_change FROM payment
+        WHERE updated_index < NEW.updated_index ORDER BY updated_index DESC LIMIT 1)
+    OR NEW.settled_change >= (SELECT settled_change FROM payment
+        WHERE updated_index > NEW.updated_index ORDER BY updated_index LIMIT 1)
+BEGIN SELECT RAISE(ABORT, 'L5: settlements are numbered in their order'); END;
 
 -- Sums of what is settled, by status, in units of 10^9 msat (hi) and the rest (lo), so that they
 -- cannot overflow. What is pending is little, and is summed up by its index: each payment changes a

@@ -253,3 +253,50 @@ fn a_record_is_never_listed_with_the_invoice_of_another() {
         }
     });
 }
+
+/// The groups of the ledger: the number where each stands, and how many parts are out or paid.
+fn groups(scene: &Scene, rows: usize) -> Vec<(u64, u64)> {
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = scene
+            .ledger
+            .groups_page(&Filter::default(), after, rows, &mut |group| {
+                listed.push((group.created_index, group.number_of_parts));
+            });
+        match page.unwrap() {
+            Some(next) => after = Some(next),
+            None => return listed,
+        }
+    }
+}
+
+#[test]
+fn a_group_stands_at_the_first_part_that_is_left_of_it() {
+    let scene = Scene::new();
+    let begin = |partid| scene.begin(crate::scene::part(1, 1, partid));
+    let (first, _second) = (begin(1), begin(2));
+    let other = scene.begin(crate::scene::part(2, 1, 0));
+    scene.fail(&first);
+    scene.fail(&other);
+    let remove = |payment: &Payment| {
+        let place = Some((payment.groupid, payment.partid));
+        let removed = scene
+            .ledger
+            .delete(payment.payment_hash, Status::Failed, place, NOW_MS + 2000);
+        assert_eq!(removed.wait().unwrap().unwrap().len(), 1);
+    };
+    for rows in [1, 10] {
+        assert_eq!(groups(&scene, rows), [(1, 1), (3, 0)]);
+    }
+    remove(&first);
+    begin(3);
+    for rows in [1, 10] {
+        assert_eq!(groups(&scene, rows), [(2, 2), (3, 0)]);
+    }
+    // Of this group nothing is left: what comes then is its first part that is there.
+    remove(&other);
+    scene.begin(crate::scene::part(2, 1, 4));
+    for rows in [1, 10] {
+        assert_eq!(groups(&scene, rows), [(2, 2), (5, 1)]);
+    }
+}

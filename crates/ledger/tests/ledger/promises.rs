@@ -44,6 +44,10 @@ const BREACHES: &[(&str, &str)] = &[
         "UPDATE payment SET route = x'01' WHERE created_index = 3",
         "L2",
     ),
+    (
+        "UPDATE payment SET follows = 1 WHERE created_index = 3",
+        "L2",
+    ),
     // L3: complete if and only if there is a preimage.
     (
         "UPDATE payment SET status = 1, completed_at = 9000000000000, updated_index = 99,
@@ -93,7 +97,37 @@ const BREACHES: &[(&str, &str)] = &[
     (
         "UPDATE payment SET status = 1, preimage = zeroblob(32), completed_at = 9000000000000,
         updated_index = 99, settled_change = 2 WHERE created_index = 3",
-        "UNIQUE",
+        "CHECK",
+    ),
+    (
+        "UPDATE payment SET status = 1, preimage = zeroblob(32), completed_at = 9000000000000,
+        updated_index = 99, settled_change = 10 WHERE created_index = 3",
+        "L5",
+    ),
+    (
+        "UPDATE payment SET status = 1, preimage = zeroblob(32), completed_at = 9000000000000,
+        updated_index = 0, settled_change = 99 WHERE created_index = 3",
+        "L5",
+    ),
+    (
+        "INSERT INTO payment (created_index, created_change, payment_hash, groupid, partid,
+        amount_msat, amount_sent_msat, total_msat, created_at, route)
+      VALUES (99, 9, zeroblob(32), 1, 0, 1, 1, 1, 1, x'01')",
+        "L5",
+    ),
+    (
+        "INSERT INTO payment (created_index, created_change, payment_hash, groupid, partid,
+        amount_msat, amount_sent_msat, total_msat, created_at, route)
+      VALUES (4, 99, zeroblob(32), 1, 0, 1, 1, 1, 1, x'01')",
+        "L5",
+    ),
+    (
+        "INSERT INTO payment (created_index, created_change, updated_index, settled_change,
+        payment_hash, groupid, partid, amount_msat, amount_sent_msat, total_msat, created_at,
+        completed_at, status, preimage, route)
+      VALUES (99, 98, 1000, 99, zeroblob(32), 1, 0, 1, 1, 1, 1, 1, 1, zeroblob(32), x'01'),
+        (100, 100, 999, 101, zeroblob(32), 1, 1, 1, 1, 1, 1, 1, 1, zeroblob(32), x'01')",
+        "L5",
     ),
     ("UPDATE counter SET change = change - 1", "L5"),
     ("UPDATE counter SET created = 0", "L5"),
