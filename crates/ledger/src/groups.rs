@@ -1,10 +1,10 @@
 //! `listpays`: the parts of one try at a hash, summed up. Filters apply to whole groups, and a
 //! page never cuts one.
 
-use rusqlite::{Connection, Row, Statement};
+use rusqlite::{CachedStatement, Connection, Row};
 
 use crate::filter::{Numbers, Wanted};
-use crate::heads::{EARLIER, Head, Other, PART, PART_OF_HEAD, heads_statement};
+use crate::heads::{Head, Other, PART, PART_OF_HEAD, heads_statement};
 use crate::listed::Texts;
 use crate::nodes::Nodes;
 use crate::page::Step;
@@ -146,9 +146,7 @@ impl Scan {
         };
         wanted.bind(&mut heads, numbers)?;
         let mut rows = heads.raw_query();
-        // Held for the whole page: fetched from the cache anew, SQLite would parse it for each group.
-        let mut parts = connection.prepare_cached(&parts_statement())?;
-        let mut earlier = connection.prepare_cached(EARLIER)?;
+        let mut parts = Parts::of_page(connection)?;
         let mut found = Vec::new();
         let mut looked_at = 0;
         let mut last = None;
@@ -162,14 +160,9 @@ impl Scan {
             last = Some(head.number);
             let sum = match head.other {
                 Other::None => Some(Sum::of_single(&head, row)?),
-                Other::Unknown => sum_up(&mut parts, &head)?,
-                // Its first part may have been removed.
-                Other::Part(number)
-                    if number < head.number && head.is_not_first(&mut earlier)? =>
-                {
-                    None
-                }
-                Other::Part(_) => sum_up(&mut parts, &head)?,
+                Other::After => Some(parts.sum_up_from(&head, row)?),
+                Other::First(first) if parts.is_not_first(&head, first)? => None,
+                Other::First(_) | Other::Unknown => parts.sum_up(&head)?,
             };
             let Some(sum) = sum else { continue };
             looked_at += sum.parts;
@@ -187,12 +180,70 @@ impl Scan {
     }
 }
 
-/// The parts of a group, in the order of creation.
-fn parts_statement() -> String {
-    format!(
-        "SELECT {PART} FROM payment WHERE payment_hash = ?1 AND groupid = ?2
-         ORDER BY +created_index"
-    )
+/// The statements that read parts of groups. Held for a whole page: fetched from the cache anew, SQLite
+/// would parse them for each group.
+struct Parts<'a> {
+    of_group: CachedStatement<'a>,
+    following: CachedStatement<'a>,
+    first: CachedStatement<'a>,
+    earlier: CachedStatement<'a>,
+}
+
+impl<'a> Parts<'a> {
+    fn of_page(connection: &'a Connection) -> Result<Parts<'a>, rusqlite::Error> {
+        Ok(Parts {
+            of_group: connection.prepare_cached(&format!(
+                "SELECT {PART} FROM payment WHERE payment_hash = ?1 AND groupid = ?2
+                 ORDER BY +created_index"
+            ))?,
+            following: connection.prepare_cached(&following_statement())?,
+            first: connection.prepare_cached("SELECT 1 FROM payment WHERE created_index = ?1")?,
+            earlier: connection.prepare_cached(
+                "SELECT 1 FROM payment
+                 WHERE payment_hash = ?1 AND groupid = ?2 AND created_index < ?3 LIMIT 1",
+            )?,
+        })
+    }
+
+    /// Whether a part of the group was begun before this one, and is there. Most often that is the
+    /// first, which stands nearby; that one may have been removed.
+    fn is_not_first(&mut self, head: &Head, first: i64) -> Result<bool, rusqlite::Error> {
+        let number = head.number.cast_signed();
+        Ok(self.first.exists([first])?
+            || self
+                .earlier
+                .exists((head.payment_hash.as_bytes(), head.groupid, number))?)
+    }
+
+    /// Reads the parts one by one, in the order of creation. `None` if there are none.
+    fn sum_up(&mut self, head: &Head) -> Result<Option<Sum>, ReadError> {
+        let hash = head.payment_hash.as_bytes();
+        let mut rows = self.of_group.query((hash, head.groupid))?;
+        let mut found: Option<Sum> = None;
+        while let Some(row) = rows.next()? {
+            match &mut found {
+                Some(sum) => sum.add(row, 0)?,
+                None => found = Some(Sum::of_first(head, row, 0)?),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The same, of a group that stands at the first part that it ever had, in its row: the others
+    /// follow it, and stand nearby.
+    fn sum_up_from(&mut self, head: &Head, row: &Row<'_>) -> Result<Sum, ReadError> {
+        let mut sum = Sum::of_single(head, row)?;
+        let mut rows = self.following.query([head.number.cast_signed()])?;
+        while let Some(row) = rows.next()? {
+            sum.add(row, 0)?;
+        }
+        Ok(sum)
+    }
+}
+
+/// The parts that came after the first of their group, in the order of creation.
+pub(crate) fn following_statement() -> String {
+    format!("SELECT {PART} FROM payment WHERE follows = ?1 ORDER BY created_index")
 }
 
 /// The sum of a group without its texts, which are read only if it is wanted.
@@ -215,19 +266,6 @@ struct Part {
     amount_sent_msat: Msat,
     completed_at_ms: Option<u64>,
     preimage: Option<Preimage>,
-}
-
-/// Reads the parts of a group one by one, in the order of creation. `None` if it has none.
-fn sum_up(parts: &mut Statement<'_>, head: &Head) -> Result<Option<Sum>, ReadError> {
-    let mut rows = parts.query((head.payment_hash.as_bytes(), head.groupid))?;
-    let mut found: Option<Sum> = None;
-    while let Some(row) = rows.next()? {
-        match &mut found {
-            Some(sum) => sum.add(row, 0)?,
-            None => found = Some(Sum::of_first(head, row, 0)?),
-        }
-    }
-    Ok(found)
 }
 
 /// The part in a row that has [`PART`] from there on.

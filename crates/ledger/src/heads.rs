@@ -1,8 +1,8 @@
 //! Where the groups of `listpays` stand in a listing, and what is read of them there. Their sums are
 //! `groups.rs`.
 
+use rusqlite::Row;
 use rusqlite::types::ValueRef;
-use rusqlite::{Row, Statement};
 
 use crate::PaymentHash;
 use crate::filter::Wanted;
@@ -22,44 +22,36 @@ pub(crate) struct Head {
     pub(crate) other: Other,
 }
 
-/// Whether a group has, or had, more parts than its head.
+/// What other parts a group has, by the record where it stands.
 pub(crate) enum Other {
+    /// None: it is all there is.
     None,
-    /// This one, and perhaps others.
-    Part(u64),
-    /// They are to be looked at in any case.
+    /// It is the first, and others came after it.
+    After,
+    /// It is another: this one was the first that its group ever had.
+    First(i64),
+    /// They are to be looked for by the hash.
     Unknown,
 }
 
 impl Head {
     /// From a row of [`heads_statement`].
     pub(crate) fn decode(row: &Row<'_>) -> Result<Head, rusqlite::Error> {
+        let number: i64 = row.get(0)?;
         let other = match row.get_ref(3)? {
             ValueRef::Null => Other::None,
-            ValueRef::Integer(number) => Other::Part(number.cast_unsigned()),
+            ValueRef::Integer(other) if other < number => Other::First(other),
+            ValueRef::Integer(_) => Other::After,
             _ => Other::Unknown,
         };
         Ok(Head {
-            number: row.get::<_, i64>(0)?.cast_unsigned(),
+            number: number.cast_unsigned(),
             payment_hash: PaymentHash(row.get(1)?),
             groupid: row.get(2)?,
             other,
         })
     }
-
-    /// Whether a part of the group was begun before this one.
-    pub(crate) fn is_not_first(
-        &self,
-        earlier: &mut Statement<'_>,
-    ) -> Result<bool, rusqlite::Error> {
-        let number = self.number.cast_signed();
-        earlier.exists((self.payment_hash.as_bytes(), self.groupid, number))
-    }
 }
-
-/// A part of a group that was begun before a number.
-pub(crate) const EARLIER: &str = "\
-    SELECT 1 FROM payment WHERE payment_hash = ?1 AND groupid = ?2 AND created_index < ?3 LIMIT 1";
 
 /// The groups in their order, as (number, hash, groupid, other), and [`PART`] of the record where
 /// each stands.

@@ -5,6 +5,7 @@
 use rusqlite::Connection;
 
 use crate::follow::{CHANGES, CREATED_FROM, UPDATED_FROM};
+use crate::groups::following_statement;
 use crate::heads::heads_statement;
 use crate::indexed::first_statement;
 use crate::page::{few_statement, page_statement};
@@ -380,6 +381,15 @@ fn of_several_indexes_the_most_selective_is_walked() {
         ..filter
     };
     assert_eq!(chosen(&label, UPDATED), BY_UPDATE);
+}
+
+#[test]
+fn the_parts_that_follow_a_first_one_are_read_in_order() {
+    let found = plan(&empty(), &following_statement());
+    assert_eq!(
+        found,
+        "SEARCH payment USING INDEX payment_follows (follows=?)"
+    );
 }
 
 #[test]

@@ -73,13 +73,11 @@ fn of_failed(connection: &Connection, group: &Group) -> Result<Standing, rusqlit
     // The highest that holds decides: claimed late, complete, pending.
     let worst: i64 = connection
         .prepare_cached(
-            "SELECT CASE
-                 WHEN EXISTS (SELECT 1 FROM late_preimage WHERE payment_hash = ?1) THEN 3
-                 WHEN EXISTS (SELECT 1 FROM payment WHERE payment_hash = ?1 AND status = 1)
-                     OR EXISTS (SELECT 1 FROM deleted WHERE payment_hash = ?1 AND status = 1)
-                     THEN 2
-                 WHEN EXISTS (SELECT 1 FROM payment WHERE payment_hash = ?1 AND status = 0) THEN 1
-                 ELSE 0 END",
+            "SELECT max(
+                 3 * EXISTS (SELECT 1 FROM late_preimage WHERE payment_hash = ?1),
+                 2 * EXISTS (SELECT 1 FROM deleted WHERE payment_hash = ?1 AND status = 1),
+                 (SELECT max(CASE status WHEN 1 THEN 2 WHEN 0 THEN 1 ELSE 0 END) FROM payment
+                     WHERE payment_hash = ?1))",
         )?
         .query_row([group.payment_hash.as_bytes()], |row| row.get(0))?;
     Ok(match worst {

@@ -280,9 +280,10 @@ fn a_group_stands_at_the_first_part_that_is_left_of_it() {
     scene.fail(&other);
     let remove = |payment: &Payment| {
         let place = Some((payment.groupid, payment.partid));
-        let removed = scene
-            .ledger
-            .delete(payment.payment_hash, Status::Failed, place, NOW_MS + 2000);
+        let removed =
+            scene
+                .ledger
+                .delete(payment.payment_hash, Status::Failed, place, NOW_MS + 2000);
         assert_eq!(removed.wait().unwrap().unwrap().len(), 1);
     };
     for rows in [1, 10] {
