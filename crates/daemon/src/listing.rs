@@ -1,6 +1,8 @@
 //! Results of any length, written as they are read: one read of the ledger for each page, nothing
 //! held but the pages in wait while the client is slow (L6).
 
+mod threads;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -8,7 +10,7 @@ use sendpay_ledger::{Cursor, ReadError};
 use sendpay_rpc::{Code, RpcError, write};
 use serde::Serialize;
 use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use crate::error;
 use crate::server::{Reply, ReplyStream};
@@ -175,7 +177,7 @@ struct Reading<S> {
     left: Option<usize>,
     /// Where the first page begins that is not yet being read, if that is known.
     next: Option<Cursor>,
-    under_way: VecDeque<JoinHandle<Result<Page, RpcError>>>,
+    under_way: VecDeque<oneshot::Receiver<Result<Page, RpcError>>>,
 }
 
 impl<S: Source> Reading<S> {
@@ -189,12 +191,12 @@ impl<S: Source> Reading<S> {
             let source = Arc::clone(&self.source);
             if self.left.is_some() {
                 // With a limit the rows of this page say how many the next may have.
-                let page = spawn_blocking(move || read(&*source, Some(from), rows_max));
+                let page = threads::run(move || read(&*source, Some(from), rows_max));
                 self.under_way.push_back(page);
                 break;
             }
             let (tell, told) = oneshot::channel();
-            let page = spawn_blocking(move || stretch(&*source, from, rows_max, tell));
+            let page = threads::run(move || stretch(&*source, from, rows_max, tell));
             self.under_way.push_back(page);
             self.next = told.await.ok()?;
         }
