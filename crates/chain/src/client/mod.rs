@@ -7,8 +7,10 @@
 //! watches for are found with [`Electrum::confirmed`].
 
 mod broadcast;
+mod config;
 mod connection;
 mod electrum;
+mod error;
 mod fees;
 mod mine;
 mod source;
@@ -16,7 +18,6 @@ mod source;
 mod tests;
 mod wait;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bitcoin::consensus::encode::serialize_hex;
@@ -25,101 +26,17 @@ use lightning_block_sync::BlockHeaderData;
 use serde_json::{Value, json};
 
 pub use broadcast::{BROADCAST_QUEUE_MAX, Broadcaster};
+pub use config::{Auth, ChainConfig};
 pub use connection::CallError;
 pub use electrum::{
     Confirmed, Electrum, ElectrumAddress, ElectrumAddressError, ElectrumConfig, ElectrumError,
     Found, TrustError,
 };
+pub use error::{BroadcastError, ConnectError, VERSION_MIN};
 pub use fees::{Estimate, Fees};
 
 use connection::Connection;
 use wait::WaitSupport;
-
-/// Where the chain is, and how to be let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChainConfig {
-    /// Host and port of the RPC server, `127.0.0.1:8332`; IPv6 in brackets.
-    pub rpc_address: String,
-    /// How to be let in.
-    pub auth: Auth,
-    /// The network that the server must be on.
-    pub network: Network,
-}
-
-/// Credentials for the RPC server. `Debug` shows no password.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Auth {
-    /// A file with `user:password` that the server writes anew at each start. It is read again when
-    /// the server no longer accepts what it said.
-    CookieFile(PathBuf),
-    /// A fixed user and password (`rpcauth` of bitcoind).
-    UserPass(String, String),
-}
-
-impl std::fmt::Debug for Auth {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Auth::CookieFile(path) => formatter.debug_tuple("CookieFile").field(path).finish(),
-            Auth::UserPass(user, _) => formatter.debug_tuple("UserPass").field(user).finish(),
-        }
-    }
-}
-
-/// Why there is no chain to talk to.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The server cannot be asked.
-    #[error(transparent)]
-    Call(#[from] CallError),
-    /// The server answers, but is still loading its blocks: try again.
-    #[error("the chain at {address} is still starting: {message}")]
-    Starting {
-        /// Address of the server.
-        address: String,
-        /// What it says it is doing.
-        message: String,
-    },
-    /// The server is Bitcoin Core as it was before what this client needs.
-    #[error(
-        "the chain at {address} is version {} of Bitcoin Core; {} or later is needed",
-        VersionText(*.found),
-        VersionText(VERSION_MIN)
-    )]
-    TooOld {
-        /// Address of the server.
-        address: String,
-        /// Its version as bitcoind counts, such as 250100.
-        found: u64,
-    },
-    /// The server is on another network.
-    #[error("the chain at {address} is {found}, not {expected}")]
-    WrongNetwork {
-        /// Address of the server.
-        address: String,
-        /// The network of the configuration.
-        expected: Network,
-        /// What the server calls its network.
-        found: String,
-    },
-}
-
-/// Why a transaction did not get into the mempool.
-#[derive(Debug, thiserror::Error)]
-pub enum BroadcastError {
-    /// The chain refused it, for now or for good.
-    #[error("{txid} was refused: {message} (code {code})")]
-    Refused {
-        /// The transaction.
-        txid: bitcoin::Txid,
-        /// bitcoind's number, such as -26.
-        code: i64,
-        /// bitcoind's reason, such as `min relay fee not met, 0 < 110`.
-        message: String,
-    },
-    /// The chain could not be asked.
-    #[error(transparent)]
-    Unavailable(#[from] CallError),
-}
 
 /// The best block of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,20 +60,6 @@ pub struct ChainState {
     pub median_time: Option<u64>,
     /// The lowest block that it still has, if it removes old ones.
     pub pruned_below: Option<u32>,
-}
-
-/// The oldest Bitcoin Core that this client works with, 26.0: the first whose `submitpackage` is
-/// there on every network, so that a child can pay for its parents.
-pub const VERSION_MIN: u64 = 260_000;
-
-/// A version as people write it: 250100 is 25.1.0.
-struct VersionText(u64);
-
-impl std::fmt::Display for VersionText {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (major, minor, patch) = (self.0 / 10_000, self.0 / 100 % 100, self.0 % 100);
-        write!(formatter, "{major}.{minor}.{patch}")
-    }
 }
 
 /// bitcoind's number for a server that is still starting.
