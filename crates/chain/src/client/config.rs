@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use bitcoin::Network;
 
+use super::zmq::ZmqAddress;
+
 /// Where the chain is, and how to be let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainConfig {
@@ -12,6 +14,8 @@ pub struct ChainConfig {
     pub rpc_address: String,
     /// How to be let in.
     pub auth: Auth,
+    /// Where it tells of new blocks by ZMQ (`zmqpubhashblock`), if it does.
+    pub zmq: Option<ZmqAddress>,
     /// The network that the server must be on.
     pub network: Network,
 }

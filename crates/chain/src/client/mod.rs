@@ -17,8 +17,9 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod wait;
+mod zmq;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{BlockHash, Network, Transaction};
@@ -34,9 +35,11 @@ pub use electrum::{
 };
 pub use error::{BroadcastError, ConnectError, VERSION_MIN};
 pub use fees::{Estimate, Fees};
+pub use zmq::{ZmqAddress, ZmqAddressError};
 
 use connection::Connection;
 use wait::WaitSupport;
+use zmq::Zmq;
 
 /// The best block of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +106,8 @@ enum Backend {
 struct Bitcoind {
     connection: Connection,
     wait_support: WaitSupport,
+    /// Set once the server has shown to be the right one, if the operator has ZMQ there.
+    zmq: OnceLock<Zmq>,
 }
 
 impl ChainClient {
@@ -119,6 +124,7 @@ impl ChainClient {
                 backend: Backend::Bitcoind(Bitcoind {
                     connection,
                     wait_support: WaitSupport::default(),
+                    zmq: OnceLock::new(),
                 }),
                 network: config.network,
                 fees: Fees::default(),
@@ -156,6 +162,9 @@ impl ChainClient {
         if found < VERSION_MIN {
             return Err(ConnectError::TooOld { address, found });
         }
+        if let (Some(zmq), Backend::Bitcoind(bitcoind)) = (config.zmq, &client.inner.backend) {
+            bitcoind.zmq.get_or_init(|| Zmq::start(zmq));
+        }
         Ok(client)
     }
 
@@ -181,6 +190,18 @@ impl ChainClient {
         match &self.inner.backend {
             Backend::Electrum(electrum) => Some(electrum),
             Backend::Bitcoind(_) => None,
+        }
+    }
+
+    /// What is wrong though blocks can be had, for people: Electrum servers that are not asked, or
+    /// bitcoind's ZMQ.
+    pub fn troubles(&self) -> Vec<String> {
+        match &self.inner.backend {
+            Backend::Electrum(electrum) => electrum.troubles(),
+            Backend::Bitcoind(bitcoind) => {
+                let trouble = bitcoind.zmq.get().and_then(Zmq::trouble);
+                trouble.into_iter().collect()
+            }
         }
     }
 

@@ -50,3 +50,4 @@ mod splits;
 mod stuck;
 mod unusable_stores;
 mod xpays;
+mod zmq;

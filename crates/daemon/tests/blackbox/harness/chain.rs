@@ -13,10 +13,13 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::electrs_process::{BITCOIND_OPTION, Electrs};
-use super::process::Bitcoind;
+use super::process::{self, Bitcoind};
 
 /// A key of nobody: blocks that no node should be paid by.
 const NOBODY: &str = "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqgw";
+
+/// How often another port for ZMQ is tried.
+const PORTS_TRIED: u32 = 5;
 
 /// Which program makes the blocks of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +102,20 @@ impl Chain {
     /// Bitcoin Core's regtest, with more options.
     pub fn bitcoind_with(dir: &Path, more: &[&str]) -> Chain {
         Chain::of(Bitcoind::start(&dir.join("chain"), more), "regtest")
+    }
+
+    /// Bitcoin Core's regtest, which tells of blocks by ZMQ, and where.
+    pub fn bitcoind_with_zmq(dir: &Path) -> (Chain, String) {
+        // It starts without ZMQ if somebody else has taken the port meanwhile.
+        for number in 0..PORTS_TRIED {
+            let address = format!("tcp://127.0.0.1:{}", process::free_port());
+            let option = format!("-zmqpubhashblock={address}");
+            let chain = Chain::bitcoind_with(&dir.join(number.to_string()), &[&option]);
+            if chain.ask("getzmqnotifications", &[]) != json!([]) {
+                return (chain, address);
+            }
+        }
+        panic!("no port for ZMQ");
     }
 
     /// Bitcoin Core on a chain of that name, where nobody makes blocks.
@@ -319,6 +336,7 @@ async fn connect(server: &Server, network: Network) -> ChainClient {
     let config = ChainConfig {
         rpc_address,
         auth: Auth::CookieFile(cookie_file),
+        zmq: None,
         network,
     };
     ChainClient::connect(config).await.unwrap()
