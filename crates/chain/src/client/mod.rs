@@ -19,7 +19,7 @@ mod tests;
 mod wait;
 mod zmq;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{BlockHash, Network, Transaction};
@@ -38,6 +38,7 @@ pub use fees::{Estimate, Fees};
 pub use zmq::{ZmqAddress, ZmqAddressError};
 
 use connection::Connection;
+use electrum::COMPARE_EVERY;
 use wait::WaitSupport;
 use zmq::Zmq;
 
@@ -169,20 +170,23 @@ impl ChainClient {
     }
 
     /// A client of Electrum servers. None is asked yet, so that whoever waits for them to be there asks
-    /// this client again, which knows how soon.
+    /// this client again, which knows how soon. Needs a runtime, in which several are compared.
     ///
     /// # Errors
     ///
     /// What servers must prove to be cannot be said.
     pub fn of_electrum(config: ElectrumConfig) -> Result<ChainClient, TrustError> {
         let network = config.network;
-        Ok(ChainClient {
-            inner: Arc::new(Inner {
-                backend: Backend::Electrum(Electrum::new(config)?),
-                network,
-                fees: Fees::default(),
-            }),
-        })
+        let inner = Arc::new(Inner {
+            backend: Backend::Electrum(Electrum::new(config)?),
+            network,
+            fees: Fees::default(),
+        });
+        let client = ChainClient { inner };
+        if client.electrum().is_some_and(Electrum::has_others) {
+            tokio::spawn(keep_comparing(Arc::downgrade(&client.inner)));
+        }
+        Ok(client)
     }
 
     /// The Electrum servers, if these are what is asked.
@@ -391,6 +395,20 @@ impl ChainClient {
     /// Asks bitcoind for anything, with the answer as JSON.
     async fn call(&self, method: &'static str, params: &[Value]) -> Result<Value, CallError> {
         self.bitcoind(method)?.connection.call(method, params).await
+    }
+}
+
+/// Compares Electrum servers with each other until the client is gone.
+async fn keep_comparing(client: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(COMPARE_EVERY).await;
+        match client.upgrade().as_deref() {
+            Some(Inner {
+                backend: Backend::Electrum(electrum),
+                ..
+            }) => electrum.compare().await,
+            _ => return,
+        }
     }
 }
 
