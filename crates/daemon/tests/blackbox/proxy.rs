@@ -154,6 +154,23 @@ fn other_nodes_are_dialled_through_the_proxy_and_found_again_there() {
 }
 
 #[test]
+fn an_onion_service_that_is_announced_is_known_to_the_network() {
+    let dir = tempfile::tempdir().unwrap();
+    let chain = Chain::start(dir.path());
+    let announce = format!("announce=[\"{ONION}:9735\"]");
+    let alice = Node::start(dir.path(), "alice", &chain, &[]);
+    let bob = Node::start(dir.path(), "bob", &chain, &[&announce]);
+    alice.fund(&chain);
+    alice.open_channel(&chain, &bob, 1_000_000);
+    let announced = wait_for("bob's announcement", || {
+        let listed = alice.call("listnodes", json!({"id": bob.id}));
+        listed["nodes"][0].get("addresses").cloned()
+    });
+    let expected = json!([{"type": "torv3", "address": ONION, "port": 9735}]);
+    assert_eq!(announced, expected);
+}
+
+#[test]
 fn electrum_servers_are_reached_through_the_proxy_by_their_names() {
     let dir = tempfile::tempdir().unwrap();
     let mut chain = Chain::with(dir.path(), Backend::Electrs);
