@@ -44,6 +44,7 @@ mod queries;
 mod rare_errors;
 mod recover;
 mod reorganisation;
+mod reserve;
 mod seed;
 mod settled_on_chain;
 mod splits;
