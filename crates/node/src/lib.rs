@@ -255,6 +255,8 @@ impl Inner {
         let addresses = addresses.filter_map(AnnouncedAddress::to_ldk);
         self.peers
             .broadcast_node_announcement(self.color(), alias, addresses.collect());
+        // Else it would lie there until something else is sent.
+        self.peers.process_events();
     }
 }
 
