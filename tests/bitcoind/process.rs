@@ -181,7 +181,7 @@ impl Drop for Bitcoind {
 }
 
 /// A port that nobody has right now.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap().port()
 }

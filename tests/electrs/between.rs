@@ -54,6 +54,8 @@ pub enum Lie {
     Dear(f64),
     /// It keeps to itself what was mined.
     NoHistory,
+    /// It keeps all blocks to itself above one: its header in hex, and its height.
+    OldTip(String, u32),
     /// It takes every transaction and sends none.
     Swallow,
 }
@@ -219,7 +221,7 @@ async fn pass(
                 .as_u64()
                 .and_then(|id| asked.lock().unwrap().remove(&id));
             let text = match (&lie, method) {
-                (Lie::Silence, _) => continue,
+                (Lie::Silence, _) | (Lie::OldTip(..), None) => continue,
                 (Lie::NoJson, _) => "HTTP/1.1 400 Bad Request\n".to_owned(),
                 (Lie::EndlessLine, _) => {
                     let much = vec![b'1'; 1 << 20];
@@ -257,6 +259,9 @@ fn twisted(lie: &Lie, method: &str, mut answer: Value) -> Value {
             }
             result["hex"] = serialize_hex(&header).into();
             result["height"] = (result["height"].as_u64().unwrap() + 1).into();
+        }
+        (Lie::OldTip(header, height), "blockchain.headers.subscribe") => {
+            *result = json!({"hex": header, "height": height});
         }
         (Lie::HigherTip, "blockchain.headers.subscribe") => {
             result["height"] = (result["height"].as_u64().unwrap() + 100).into();

@@ -15,7 +15,7 @@ pub use settings::Settings;
 pub use shown::{Shown, shown};
 
 use bitcoin::Amount;
-use sendpay_chain::client::ElectrumAddress;
+use sendpay_chain::client::{ElectrumAddress, ZmqAddress};
 use sendpay_node::AnnouncedAddress;
 use sendpay_rpc::value::Amounts;
 use serde::Deserialize;
@@ -182,6 +182,8 @@ pub enum PassphraseFrom {
 pub struct ChainConfig {
     /// The host and port of the RPC, if the user wrote one.
     pub rpc_address: Option<String>,
+    /// Where bitcoind tells of new blocks by ZMQ, if the user wrote that it does.
+    pub zmq: Option<ZmqAddress>,
     /// How to log in.
     pub auth: ChainAuth,
 }

@@ -221,7 +221,8 @@ fn chain_config(config: &Config, network: bitcoin::Network) -> Result<ChainConfi
     let own = || config.dir.join(CHAIN_DIR);
     let embedded = match &config.chain.auth {
         ChainAuth::Embedded(dir) => Some(dir.clone()),
-        ChainAuth::Unset if config.chain.rpc_address.is_none() => {
+        // An address that bitcoind publishes at is bitcoind's.
+        ChainAuth::Unset if config.chain.rpc_address.is_none() && config.chain.zmq.is_none() => {
             Some(own()).filter(|dir| dir.is_dir())
         }
         _ => None,
@@ -234,11 +235,13 @@ fn chain_config(config: &Config, network: bitcoin::Network) -> Result<ChainConfi
         return Ok(ChainConfig {
             rpc_address: located.rpc_address.to_string(),
             auth: Auth::CookieFile(located.cookie_file),
+            zmq: None,
             network,
         });
     }
     let usual = || format!("127.0.0.1:{}", config.network.bitcoind_port());
     let rpc_address = config.chain.rpc_address.clone().unwrap_or_else(usual);
+    let zmq = config.chain.zmq.clone();
     let auth = match &config.chain.auth {
         ChainAuth::CookieFile(path) => Some(Auth::CookieFile(path.clone())),
         ChainAuth::UserPassword { user, password } => {
@@ -250,6 +253,7 @@ fn chain_config(config: &Config, network: bitcoin::Network) -> Result<ChainConfi
         return Ok(ChainConfig {
             rpc_address,
             auth,
+            zmq,
             network,
         });
     }
@@ -263,6 +267,7 @@ fn chain_config(config: &Config, network: bitcoin::Network) -> Result<ChainConfi
     Ok(ChainConfig {
         rpc_address,
         auth: Auth::CookieFile(cookie),
+        zmq,
         network,
     })
 }
@@ -309,9 +314,10 @@ async fn connect_chain(config: &Config, network: bitcoin::Network) -> Result<Cha
     }
 }
 
-/// Electrum servers that are not asked though others are.
-fn servers_missing(client: &ChainClient) -> Option<String> {
-    let troubles = client.electrum()?.troubles();
+/// What is wrong with the chain backend though it answers: Electrum servers that are not asked though
+/// others are, or bitcoind's ZMQ.
+fn partly_missing(client: &ChainClient) -> Option<String> {
+    let troubles = client.troubles();
     (!troubles.is_empty()).then(|| troubles.join("; "))
 }
 
@@ -325,7 +331,7 @@ async fn watch_chain(client: ChainClient, warning: watch::Sender<Option<String>>
                 "Bitcoind is not up-to-date with network: it has {} of {} blocks",
                 state.best.height, state.headers
             )),
-            Ok(Ok(_)) => servers_missing(&client),
+            Ok(Ok(_)) => partly_missing(&client),
             Ok(Err(cause)) => Some(format!("the chain backend does not answer: {cause}")),
             Err(_) => Some(format!(
                 "the chain backend has not answered for {} s",

@@ -190,6 +190,23 @@ fn electrum_servers_are_the_chain_backend_instead_of_bitcoind() {
 }
 
 #[test]
+fn where_bitcoind_tells_of_blocks_by_zmq_stands_beside_its_rpc() {
+    let address = "tcp://[::1]:28332";
+    let set = [
+        "chain.rpc_address=[::1]:8332",
+        "chain.user=u",
+        "chain.password=p",
+    ];
+    let set = set.map(str::to_owned);
+    let zmq = format!("chain.zmq={address}");
+    let set: Vec<&str> = set.iter().chain([&zmq]).map(String::as_str).collect();
+    let config = load("", &set).unwrap();
+    assert_eq!(config.chain.zmq, Some(address.parse().unwrap()));
+    let shown = sendpayd::config::shown(&config, "me", "010203");
+    assert_eq!(shown["chain.zmq"].value_str.as_deref(), Some(address));
+}
+
+#[test]
 fn what_cannot_be_used_is_refused_with_its_key() {
     for (file, set, expected) in [
         ("nosuch = 1", None, "nosuch"),
@@ -241,6 +258,26 @@ fn what_cannot_be_used_is_refused_with_its_key() {
             "[chain]\nelectrum = [\"ssl://a.example\"]",
             Some("chain.embedded_dir=here"),
             "a node has one chain backend",
+        ),
+        (
+            "",
+            Some("chain.zmq=tcp://*:28332"),
+            "chain.zmq: \"tcp://*:28332\" has no host: give it as tcp://host:port",
+        ),
+        (
+            "",
+            Some("chain.zmq=ipc:///run/zmq"),
+            "does not begin with tcp://",
+        ),
+        (
+            "[chain]\nelectrum = [\"ssl://a.example\"]",
+            Some("chain.zmq=tcp://127.0.0.1:28332"),
+            "chain.electrum: cannot be given together with keys of bitcoind",
+        ),
+        (
+            "[chain]\nembedded_dir = \"here\"",
+            Some("chain.zmq=tcp://127.0.0.1:28332"),
+            "chain.embedded_dir: cannot be given together with other keys",
         ),
         ("= broken", None, "sendpayd.toml"),
     ] {

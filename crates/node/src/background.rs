@@ -29,6 +29,9 @@ const FORWARD_TICKS_BUSY: u32 = 2_000;
 const SCORER_EVERY: Duration = Duration::from_secs(60);
 /// How often the node tells the network of itself.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(600);
+/// How long after a channel of its own was announced: the word of that goes first, as nobody takes in
+/// what a node without a channel tells of itself.
+const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
 
 /// LDK's own loop: events, persistence, timers. Without a scorer, whose writes it would await.
 pub(crate) async fn run_ldk(inner: Arc<Inner>) {
@@ -160,7 +163,14 @@ pub(crate) async fn write_scorer(inner: Arc<Inner>, mut stop: watch::Receiver<bo
 }
 
 pub(crate) async fn announce(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
-    while paused(ANNOUNCE_EVERY, &mut stop).await {
+    loop {
+        let go_on = tokio::select! {
+            go_on = paused(ANNOUNCE_EVERY, &mut stop) => go_on,
+            () = inner.channel_announced.notified() => paused(ANNOUNCE_AFTER, &mut stop).await,
+        };
+        if !go_on {
+            return;
+        }
         inner.announce();
     }
 }

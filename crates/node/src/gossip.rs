@@ -18,6 +18,7 @@ use lightning::ln::msgs::{
 };
 use lightning::routing::gossip::NodeId as GossipId;
 use lightning::types::features::{InitFeatures, NodeFeatures};
+use tokio::sync::Notify;
 
 use crate::ldk::{Gossip, Graph};
 
@@ -33,6 +34,9 @@ pub(crate) struct PatientGossip {
     gossip: Arc<Gossip>,
     graph: Arc<Graph>,
     early: Mutex<Early>,
+    our_id: GossipId,
+    /// Told when a channel of ours is new in the graph: before, nobody takes what we tell of ourselves.
+    ours: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -45,12 +49,19 @@ struct Early {
 
 impl PatientGossip {
     /// Around LDK's handler, which fills this graph.
-    pub(crate) fn new(gossip: Arc<Gossip>, graph: Arc<Graph>) -> PatientGossip {
+    pub(crate) fn new(gossip: Arc<Gossip>, graph: Arc<Graph>, our_id: &PublicKey) -> PatientGossip {
         PatientGossip {
             gossip,
             graph,
             early: Mutex::default(),
+            our_id: GossipId::from_pubkey(our_id),
+            ours: Arc::default(),
         }
+    }
+
+    /// Told when a channel of ours is new in the graph.
+    pub(crate) fn ours(&self) -> Arc<Notify> {
+        self.ours.clone()
     }
 
     fn early(&self) -> MutexGuard<'_, Early> {
@@ -141,6 +152,10 @@ impl RoutingMessageHandler for PatientGossip {
             .gossip
             .handle_channel_announcement(peer, announcement)?;
         self.announced(announcement);
+        let channel = &announcement.contents;
+        if [channel.node_id_1, channel.node_id_2].contains(&self.our_id) {
+            self.ours.notify_one();
+        }
         Ok(taken)
     }
 
@@ -232,7 +247,8 @@ mod tests {
     fn patient() -> PatientGossip {
         let graph = Arc::new(Graph::new(Network::Regtest, Arc::default()));
         let gossip = Arc::new(Gossip::new(graph.clone(), None, Arc::default()));
-        PatientGossip::new(gossip, graph)
+        let us = key(9).public_key(&Secp256k1::new());
+        PatientGossip::new(gossip, graph, &us)
     }
 
     fn key(number: u8) -> SecretKey {

@@ -165,6 +165,8 @@ pub(crate) struct Inner {
     pub(crate) router: Arc<router::PlannedRouter>,
     pub(crate) scorer: Arc<RwLock<ldk::Scorer>>,
     pub(crate) gossip: Arc<ldk::Gossip>,
+    /// Told when a channel of ours is new in the graph.
+    pub(crate) channel_announced: Arc<Notify>,
     pub(crate) peers: Arc<ldk::PeerManager>,
     pub(crate) sweeper: Arc<ldk::Sweeper>,
     pub(crate) listening: Option<SocketAddr>,
@@ -253,6 +255,8 @@ impl Inner {
         let addresses = addresses.filter_map(AnnouncedAddress::to_ldk);
         self.peers
             .broadcast_node_announcement(self.color(), alias, addresses.collect());
+        // Else it would lie there until something else is sent.
+        self.peers.process_events();
     }
 }
 

@@ -197,9 +197,11 @@ fn join(
         None,
         ground.logger.clone(),
     ));
+    let patient = PatientGossip::new(gossip.clone(), loaded.graph.clone(), &node_id);
+    let channel_announced = patient.ours();
     let handlers = MessageHandler {
         chan_handler: loaded.manager.clone(),
-        route_handler: Arc::new(PatientGossip::new(gossip.clone(), loaded.graph.clone())),
+        route_handler: Arc::new(patient),
         onion_message_handler: Arc::new(IgnoringMessageHandler {}),
         custom_message_handler: Arc::new(IgnoringMessageHandler {}),
         send_only_message_handler: loaded.monitor.clone(),
@@ -229,6 +231,7 @@ fn join(
         router: loaded.router,
         scorer: loaded.scorer,
         gossip,
+        channel_announced,
         peers,
         sweeper: loaded.sweeper,
         listening,

@@ -7,17 +7,19 @@
 //! watches for are found with [`Electrum::confirmed`].
 
 mod broadcast;
+mod config;
 mod connection;
 mod electrum;
+mod error;
 mod fees;
 mod mine;
 mod source;
 #[cfg(test)]
 mod tests;
 mod wait;
+mod zmq;
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{BlockHash, Network, Transaction};
@@ -25,101 +27,20 @@ use lightning_block_sync::BlockHeaderData;
 use serde_json::{Value, json};
 
 pub use broadcast::{BROADCAST_QUEUE_MAX, Broadcaster};
+pub use config::{Auth, ChainConfig};
 pub use connection::CallError;
 pub use electrum::{
     Confirmed, Electrum, ElectrumAddress, ElectrumAddressError, ElectrumConfig, ElectrumError,
     Found, TrustError,
 };
+pub use error::{BroadcastError, ConnectError, VERSION_MIN};
 pub use fees::{Estimate, Fees};
+pub use zmq::{ZmqAddress, ZmqAddressError};
 
 use connection::Connection;
+use electrum::COMPARE_EVERY;
 use wait::WaitSupport;
-
-/// Where the chain is, and how to be let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChainConfig {
-    /// Host and port of the RPC server, `127.0.0.1:8332`; IPv6 in brackets.
-    pub rpc_address: String,
-    /// How to be let in.
-    pub auth: Auth,
-    /// The network that the server must be on.
-    pub network: Network,
-}
-
-/// Credentials for the RPC server. `Debug` shows no password.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Auth {
-    /// A file with `user:password` that the server writes anew at each start. It is read again when
-    /// the server no longer accepts what it said.
-    CookieFile(PathBuf),
-    /// A fixed user and password (`rpcauth` of bitcoind).
-    UserPass(String, String),
-}
-
-impl std::fmt::Debug for Auth {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Auth::CookieFile(path) => formatter.debug_tuple("CookieFile").field(path).finish(),
-            Auth::UserPass(user, _) => formatter.debug_tuple("UserPass").field(user).finish(),
-        }
-    }
-}
-
-/// Why there is no chain to talk to.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The server cannot be asked.
-    #[error(transparent)]
-    Call(#[from] CallError),
-    /// The server answers, but is still loading its blocks: try again.
-    #[error("the chain at {address} is still starting: {message}")]
-    Starting {
-        /// Address of the server.
-        address: String,
-        /// What it says it is doing.
-        message: String,
-    },
-    /// The server is Bitcoin Core as it was before what this client needs.
-    #[error(
-        "the chain at {address} is version {} of Bitcoin Core; {} or later is needed",
-        VersionText(*.found),
-        VersionText(VERSION_MIN)
-    )]
-    TooOld {
-        /// Address of the server.
-        address: String,
-        /// Its version as bitcoind counts, such as 250100.
-        found: u64,
-    },
-    /// The server is on another network.
-    #[error("the chain at {address} is {found}, not {expected}")]
-    WrongNetwork {
-        /// Address of the server.
-        address: String,
-        /// The network of the configuration.
-        expected: Network,
-        /// What the server calls its network.
-        found: String,
-    },
-}
-
-/// Why a transaction did not get into the mempool.
-#[derive(Debug, thiserror::Error)]
-pub enum BroadcastError {
-    /// The chain refused it, for now or for good.
-    #[error("{txid} was refused: {message} (code {code})")]
-    Refused {
-        /// The transaction.
-        txid: bitcoin::Txid,
-        /// bitcoind's number, such as -26.
-        code: i64,
-        /// bitcoind's reason, such as `min relay fee not met, 0 < 110`.
-        message: String,
-    },
-    /// The chain could not be asked.
-    #[error(transparent)]
-    Unavailable(#[from] CallError),
-}
+use zmq::Zmq;
 
 /// The best block of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,20 +64,6 @@ pub struct ChainState {
     pub median_time: Option<u64>,
     /// The lowest block that it still has, if it removes old ones.
     pub pruned_below: Option<u32>,
-}
-
-/// The oldest Bitcoin Core that this client works with, 26.0: the first whose `submitpackage` is
-/// there on every network, so that a child can pay for its parents.
-pub const VERSION_MIN: u64 = 260_000;
-
-/// A version as people write it: 250100 is 25.1.0.
-struct VersionText(u64);
-
-impl std::fmt::Display for VersionText {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (major, minor, patch) = (self.0 / 10_000, self.0 / 100 % 100, self.0 % 100);
-        write!(formatter, "{major}.{minor}.{patch}")
-    }
 }
 
 /// bitcoind's number for a server that is still starting.
@@ -200,6 +107,8 @@ enum Backend {
 struct Bitcoind {
     connection: Connection,
     wait_support: WaitSupport,
+    /// Set once the server has shown to be the right one, if the operator has ZMQ there.
+    zmq: OnceLock<Zmq>,
 }
 
 impl ChainClient {
@@ -216,6 +125,7 @@ impl ChainClient {
                 backend: Backend::Bitcoind(Bitcoind {
                     connection,
                     wait_support: WaitSupport::default(),
+                    zmq: OnceLock::new(),
                 }),
                 network: config.network,
                 fees: Fees::default(),
@@ -253,24 +163,30 @@ impl ChainClient {
         if found < VERSION_MIN {
             return Err(ConnectError::TooOld { address, found });
         }
+        if let (Some(zmq), Backend::Bitcoind(bitcoind)) = (config.zmq, &client.inner.backend) {
+            bitcoind.zmq.get_or_init(|| Zmq::start(zmq));
+        }
         Ok(client)
     }
 
     /// A client of Electrum servers. None is asked yet, so that whoever waits for them to be there asks
-    /// this client again, which knows how soon.
+    /// this client again, which knows how soon. Needs a runtime, in which several are compared.
     ///
     /// # Errors
     ///
     /// What servers must prove to be cannot be said.
     pub fn of_electrum(config: ElectrumConfig) -> Result<ChainClient, TrustError> {
         let network = config.network;
-        Ok(ChainClient {
-            inner: Arc::new(Inner {
-                backend: Backend::Electrum(Electrum::new(config)?),
-                network,
-                fees: Fees::default(),
-            }),
-        })
+        let inner = Arc::new(Inner {
+            backend: Backend::Electrum(Electrum::new(config)?),
+            network,
+            fees: Fees::default(),
+        });
+        let client = ChainClient { inner };
+        if client.electrum().is_some_and(Electrum::has_others) {
+            tokio::spawn(keep_comparing(Arc::downgrade(&client.inner)));
+        }
+        Ok(client)
     }
 
     /// The Electrum servers, if these are what is asked.
@@ -278,6 +194,18 @@ impl ChainClient {
         match &self.inner.backend {
             Backend::Electrum(electrum) => Some(electrum),
             Backend::Bitcoind(_) => None,
+        }
+    }
+
+    /// What is wrong though blocks can be had, for people: Electrum servers that are not asked, or
+    /// bitcoind's ZMQ.
+    pub fn troubles(&self) -> Vec<String> {
+        match &self.inner.backend {
+            Backend::Electrum(electrum) => electrum.troubles(),
+            Backend::Bitcoind(bitcoind) => {
+                let trouble = bitcoind.zmq.get().and_then(Zmq::trouble);
+                trouble.into_iter().collect()
+            }
         }
     }
 
@@ -467,6 +395,20 @@ impl ChainClient {
     /// Asks bitcoind for anything, with the answer as JSON.
     async fn call(&self, method: &'static str, params: &[Value]) -> Result<Value, CallError> {
         self.bitcoind(method)?.connection.call(method, params).await
+    }
+}
+
+/// Compares Electrum servers with each other until the client is gone.
+async fn keep_comparing(client: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(COMPARE_EVERY).await;
+        match client.upgrade().as_deref() {
+            Some(Inner {
+                backend: Backend::Electrum(electrum),
+                ..
+            }) => electrum.compare().await,
+            _ => return,
+        }
     }
 }
 

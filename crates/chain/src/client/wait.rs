@@ -1,15 +1,17 @@
-//! Waits for a new block: by `waitfornewblock` where bitcoind has it, else by asking again. Electrum
-//! servers tell of it.
+//! Waits for a new block: by `waitfornewblock` where bitcoind has it, else by asking again; where
+//! bitcoind's ZMQ is configured, what it says ends the wait too. Electrum servers tell of it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use bitcoin::BlockHash;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::connection::CallError;
-use super::{Best, ChainClient, best_of};
+use super::zmq::Zmq;
+use super::{Best, Bitcoind, ChainClient, best_of};
 
 /// One wait of a server that is told what we know. Short enough that a server which is gone is
 /// noticed, and below the 30 s after which bitcoind may close a connection.
@@ -21,6 +23,10 @@ const WAIT_BLIND: Duration = Duration::from_secs(5);
 
 /// How often a server without `waitfornewblock` is asked.
 const POLL: Duration = Duration::from_secs(1);
+
+/// Between two looks at the best block that ZMQ is the reason of: a publisher that says much, and nothing
+/// new, has RPC asked four times a second at most.
+const LOOK_PAUSE: Duration = Duration::from_millis(250);
 
 /// bitcoind's number for a method that it does not have.
 const RPC_METHOD_NOT_FOUND: i64 = -32601;
@@ -72,20 +78,54 @@ impl ChainClient {
         if let Some(electrum) = self.electrum() {
             return Ok(best_of(&electrum.wait_for_news(known, timeout).await?));
         }
+        let zmq = self.bitcoind("waitfornewblock")?.zmq.get();
+        // Before the first look: nothing is missed that is told from now on.
+        let mut told = zmq.map(Zmq::told);
         let deadline = Instant::now() + timeout;
+        // One at a time, also while ZMQ says much: each takes a thread of bitcoind's.
+        let waiting = self.wait_by_rpc(known, deadline);
+        tokio::pin!(waiting);
         loop {
+            let next_look = Instant::now() + LOOK_PAUSE;
             let best = self.best_block().await?;
-            let left = deadline.saturating_duration_since(Instant::now());
-            if best.hash != known || left.is_zero() {
+            if best.hash != known {
+                if let Some(zmq) = zmq {
+                    zmq.seen(best.hash);
+                }
                 return Ok(best);
             }
-            self.wait_once(known, left).await?;
+            tokio::select! {
+                waited = &mut waiting => return waited,
+                () = next(&mut told, next_look) => {}
+            }
         }
     }
 
-    async fn wait_once(&self, known: BlockHash, left: Duration) -> Result<(), CallError> {
+    /// Returns the best block as soon as RPC shows another one than `known`, or when the time is over.
+    async fn wait_by_rpc(&self, known: BlockHash, deadline: Instant) -> Result<Best, CallError> {
+        let bitcoind = self.bitcoind("waitfornewblock")?;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                self.wait_once(bitcoind, known, left).await?;
+            }
+            let best = self.best_block().await?;
+            if best.hash != known || left.is_zero() {
+                if let Some(zmq) = bitcoind.zmq.get().filter(|_| best.hash != known) {
+                    zmq.seen(best.hash);
+                }
+                return Ok(best);
+            }
+        }
+    }
+
+    async fn wait_once(
+        &self,
+        bitcoind: &Bitcoind,
+        known: BlockHash,
+        left: Duration,
+    ) -> Result<(), CallError> {
         let method = "waitfornewblock";
-        let bitcoind = self.bitcoind(method)?;
         let support = bitcoind.wait_support.get();
         let (longest, tip) = match support {
             Support::WithTip => (WAIT, Some(json!(known))),
@@ -116,5 +156,17 @@ impl ChainClient {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Returns when something is told, but not before that time; never if nobody is there to tell.
+async fn next(told: &mut Option<watch::Receiver<u64>>, not_before: Instant) {
+    let is_told = match told {
+        Some(told) => told.changed().await.is_ok(),
+        None => false,
+    };
+    match is_told {
+        true => tokio::time::sleep_until(not_before).await,
+        false => std::future::pending().await,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use sendpay_chain::client::{ElectrumAddress, ElectrumAddressError};
+use sendpay_chain::client::{ElectrumAddress, ElectrumAddressError, ZmqAddress, ZmqAddressError};
 use sendpay_node::AnnouncedAddressError;
 use sendpay_rpc::value::Amounts;
 
@@ -81,6 +81,10 @@ settings! {
         user: String = unset(r#""sendpay""#),
         /// The password to log in with.
         password: String = secret("..."),
+        /// Where bitcoind publishes new blocks by ZMQ (its zmqpubhashblock), as tcp://host:port: they are
+        /// seen at once then, also where its RPC cannot be waited at. Nothing that comes from there is
+        /// believed, and without it blocks are seen by RPC.
+        zmq: String = unset(r#""tcp://127.0.0.1:28332""#),
         /// Electrum servers to ask instead of bitcoind, the first first, as ssl://host:port or
         /// tcp://host:port: when one fails, the next is asked. With a proxy, they are reached through
         /// it. They see which scripts this node watches. Not together with the keys above.
@@ -203,7 +207,8 @@ impl RawChain {
         let of_bitcoind = self.rpc_address.is_some()
             || self.cookie_file.is_some()
             || self.user.is_some()
-            || self.password.is_some();
+            || self.password.is_some()
+            || self.zmq.is_some();
         if let Some(servers) = &self.electrum {
             if of_bitcoind || self.embedded_dir.is_some() {
                 let problem = "cannot be given together with keys of bitcoind or of the embedded \
@@ -212,6 +217,7 @@ impl RawChain {
             }
             return Ok(ChainConfig {
                 rpc_address: None,
+                zmq: None,
                 auth: ChainAuth::Electrum {
                     servers: electrum_servers(servers)?,
                     certificates: self.electrum_certificates,
@@ -229,6 +235,7 @@ impl RawChain {
             }
             return Ok(ChainConfig {
                 rpc_address: None,
+                zmq: None,
                 auth: ChainAuth::Embedded(dir),
             });
         }
@@ -256,9 +263,18 @@ impl RawChain {
         }
         Ok(ChainConfig {
             rpc_address: self.rpc_address,
+            zmq: self.zmq.as_deref().map(zmq_address).transpose()?,
             auth,
         })
     }
+}
+
+fn zmq_address(text: &str) -> Result<ZmqAddress, ConfigError> {
+    let wrong = |error: ZmqAddressError| ConfigError::Value {
+        key: "chain.zmq",
+        problem: format!("{text:?} {error}: give it as tcp://host:port"),
+    };
+    text.parse().map_err(wrong)
 }
 
 fn electrum_servers(texts: &[String]) -> Result<Vec<ElectrumAddress>, ConfigError> {

@@ -140,6 +140,9 @@ fn chain(options: &mut Options<'_>) {
     if let Some(address) = &chain.rpc_address {
         options.text("chain.rpc_address", None, address);
     }
+    if let Some(address) = &chain.zmq {
+        options.text("chain.zmq", None, address);
+    }
     match &chain.auth {
         ChainAuth::CookieFile(path) => options.text("chain.cookie_file", None, path.display()),
         ChainAuth::Embedded(dir) => options.text("chain.embedded_dir", None, dir.display()),

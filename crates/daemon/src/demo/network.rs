@@ -70,6 +70,7 @@ impl Network {
         let blocks = ChainClient::connect(ChainConfig {
             rpc_address: chain.rpc_address().to_string(),
             auth: Auth::CookieFile(chain.cookie_file()),
+            zmq: None,
             network: bitcoin::Network::Regtest,
         })
         .await

@@ -8,7 +8,7 @@ use bitcoin::{OutPoint, Transaction, Txid};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Backend, Chain, Node, Pair, Pressure, SMALL_MEMPOOL, direct, wait_for, with_both_backends,
+    Backend, Chain, Node, Pair, Pressure, SMALL_MEMPOOL, direct, wait_for, with_every_backend,
 };
 
 /// Ten satoshi for a virtual byte, and thirty: more than a commitment transaction has.
@@ -21,7 +21,7 @@ const FILLER_LEAST: u64 = 10_000;
 /// Of nobody here.
 const ELSEWHERE: &str = "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqgw";
 
-with_both_backends! {
+with_every_backend! {
     a_forced_close_that_the_mempool_has_grown_too_dear_for_is_raised_with_its_htlc_and_loses_only_fees,
     what_was_raised_before_a_crash_is_raised_further_after_it_with_the_same_coins,
     a_close_without_coins_warns_and_goes_on_by_itself_when_one_comes,
@@ -36,13 +36,11 @@ struct Dear {
 
 impl Dear {
     fn on(backend: Backend, settings: &[&str]) -> Dear {
+        let options = [SMALL_MEMPOOL, "-txindex"];
         let pair = match backend {
-            Backend::Bitcoind => {
-                let chain =
-                    |dir: &std::path::Path| Chain::bitcoind_with(dir, &[SMALL_MEMPOOL, "-txindex"]);
-                Pair::over(chain, settings)
-            }
-            other => Pair::on(other, settings),
+            Backend::Bitcoind => Pair::over(|dir| Chain::bitcoind_with(dir, &options), settings),
+            Backend::Electrs => Pair::over(|dir| Chain::electrs_with(dir, &options), settings),
+            Backend::Embedded => Pair::on(backend, settings),
         };
         let pressure = pair.chain.prepare_pressure(2);
         for node in [&pair.alice, &pair.bob] {
@@ -431,95 +429,4 @@ fn a_sweep_that_waits_while_fees_rise_is_sent_again_at_the_new_rate(backend: Bac
         .iter()
         .find(|output| output["txid"] == json!(again.compute_txid()));
     assert_eq!(swept.expect("the money")["status"], "confirmed");
-}
-
-/// Alice and bob with coins, and a channel between them.
-fn with_reserve() -> Pair {
-    let pair = Pair::start();
-    pair.chain.mine(1);
-    pair.alice.wait_for_height(pair.chain.height());
-    pair
-}
-
-#[test]
-fn what_is_kept_for_channels_with_anchors_is_left_by_everything_that_spends() {
-    let pair = with_reserve();
-    let emergency = |node: &Node| node.call("listfunds", json!({}))["emergency_msat"].clone();
-    assert_eq!(emergency(&pair.alice), 25_000_000);
-    let coins = funds_sat(&pair.alice);
-    let over = json!({"destination": ELSEWHERE, "satoshi": coins - 20_000});
-    let error = pair.alice.refused("withdraw", over);
-    let text = "We would not have enough left for min-emergency-msat 25000sat";
-    assert_eq!((error.code, error.message.as_str()), (313, text));
-
-    let sent = pair.alice.call("withdraw", json!([ELSEWHERE, "all"]));
-    pair.chain.mine(1);
-    pair.alice.wait_for_height(pair.chain.height());
-    let left = outputs(&pair.alice);
-    assert_eq!(left.len(), 1);
-    assert_eq!(
-        (&left[0]["txid"], &left[0]["amount_msat"]),
-        (&sent["txid"], &json!(25_000_000))
-    );
-    let error = pair.alice.refused("withdraw", json!([ELSEWHERE, "all"]));
-    assert_eq!((error.code, error.message.as_str()), (313, text));
-    let error = pair
-        .alice
-        .refused("fundchannel", json!({"id": pair.bob.id, "amount": "all"}));
-    let text =
-        "cannot fund the channel: We would not have enough left for min-emergency-msat 50000sat";
-    assert!(
-        text.ends_with(&error.message) && error.code == 313,
-        "{}",
-        error.message
-    );
-    // To itself it may send all, as that stays.
-    let own = pair.alice.call("newaddr", json!(["bech32"]))["bech32"].clone();
-    let error = pair.alice.refused("withdraw", json!([own, "all"]));
-    assert_eq!(error.code, 313, "the fee comes out of it");
-}
-
-#[test]
-fn who_has_nothing_for_fees_gets_channels_without_anchors_only() {
-    let pair = with_reserve();
-    let carol = Node::start(pair.dir.path(), "carol", &pair.chain, &[]);
-    let trusting = Node::start(
-        pair.dir.path(),
-        "dave",
-        &pair.chain,
-        &["min_emergency_msat=0"],
-    );
-    let kind = |node: &Node| {
-        let listed = node.call("listpeerchannels", json!({}));
-        listed["channels"][0]["channel_type"]["bits"].clone()
-    };
-    pair.alice.open_channel(&pair.chain, &carol, 1_000_000);
-    assert_eq!(kind(&carol), json!([12]));
-    assert!(
-        carol.log().contains("channel with anchors refused"),
-        "{}",
-        carol.log()
-    );
-    pair.alice.open_channel(&pair.chain, &trusting, 1_000_000);
-    assert_eq!(kind(&trusting), json!([12, 22]));
-}
-
-#[test]
-fn a_channel_of_all_there_is_leaves_what_is_kept_for_it() {
-    let pair = with_reserve();
-    let carol = Node::start(pair.dir.path(), "carol", &pair.chain, &[]);
-    let address = carol.call("newaddr", json!(["bech32"]))["bech32"].clone();
-    pair.alice.call("withdraw", json!([address, 1_000_000]));
-    pair.chain.mine(1);
-    for node in [&pair.alice, &carol] {
-        node.wait_for_height(pair.chain.height());
-    }
-    carol.connect(&pair.alice);
-    let opened = carol.call("fundchannel", json!({"id": pair.alice.id, "amount": "all"}));
-    let left = outputs(&carol);
-    assert_eq!(left.len(), 1);
-    assert_eq!(left[0]["txid"], opened["txid"]);
-    let amount = left[0]["amount_msat"].as_u64().unwrap();
-    assert!((25_000_000..=25_010_000).contains(&amount), "{amount}");
-    assert_eq!(opened["channel_type"]["bits"], json!([12, 22]));
 }

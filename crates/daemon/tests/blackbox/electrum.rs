@@ -230,6 +230,58 @@ fn a_close_that_a_server_keeps_to_itself_is_learned_from_another() {
 }
 
 #[test]
+fn a_server_that_keeps_blocks_to_itself_is_seen_through_by_the_work_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut chain = start(dir.path());
+    let between = Between::start(chain.electrs().address());
+    let urls = [
+        between.url(),
+        format!("tcp://{}", chain.electrs().address()),
+    ];
+    let node = node_of(dir.path(), "node", &chain, &[&urls[0], &urls[1]]);
+    let tip = chain.ask("getbestblockhash", &[]);
+    let header = chain.ask("getblockheader", &[tip, json!(false)]);
+    between.tell(Lie::OldTip(
+        header.as_str().unwrap().to_owned(),
+        chain.height(),
+    ));
+    chain.mine_to(3, &address_of(&node));
+    node.wait_for_height(chain.height());
+    assert_eq!(funds(&node).len(), 3);
+    let told = format!(
+        "{} keeps blocks to itself, or is slow: its best is block {}, and {} shows block {}",
+        urls[0],
+        chain.height() - 3,
+        urls[1],
+        chain.height()
+    );
+    wait_for_warning(&node, &told);
+    // The warning ends when it keeps up, though it is not asked for anything else.
+    between.tell(Lie::Honest);
+    wait_for("no warning", || warning(&node).is_none().then_some(()));
+}
+
+#[test]
+fn who_shows_a_block_without_work_puts_no_other_server_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut chain = start(dir.path());
+    let electrs = chain.electrs().address();
+    let between = Between::start(electrs);
+    between.tell(Lie::TipWithoutWork);
+    let urls = [format!("tcp://{electrs}"), between.url()];
+    let node = node_of(dir.path(), "node", &chain, &[&urls[0], &urls[1]]);
+    wait_for_warning(&node, "without the work");
+    let text = warning(&node).unwrap();
+    assert!(
+        text.contains(&urls[1]) && !text.contains(&urls[0]),
+        "{text}"
+    );
+    chain.mine_to(1, &address_of(&node));
+    node.wait_for_height(chain.height());
+    assert_eq!(funds(&node).len(), 1);
+}
+
+#[test]
 fn a_close_whose_block_is_taken_back_and_comes_back_is_swept() {
     let mut pair = Pair::on(Backend::Electrs, &[]);
     pair.bob.kill();

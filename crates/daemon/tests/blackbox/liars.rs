@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -20,7 +21,7 @@ use crate::harness::{Chain, Node, wait_for};
 
 /// What a backend does besides answering.
 #[derive(Debug, Clone, PartialEq)]
-enum Lie {
+pub(crate) enum Lie {
     /// Nothing.
     Honest,
     /// It tells of a best block that somebody made up without working for it.
@@ -39,25 +40,30 @@ enum Lie {
     NoJson,
     /// It takes for ever to give a block.
     Silence,
+    /// It takes for ever to tell those who wait for a block of one.
+    SilentWait,
     /// It is a Bitcoin Core of long ago.
     Old,
 }
 
 /// A server between a node and its chain, which lies as it is told to.
-struct Liar {
+pub(crate) struct Liar {
     _runtime: Runtime,
     address: String,
     cookie_file: PathBuf,
     lie: watch::Sender<Lie>,
+    between: Arc<Between>,
 }
 
 struct Between {
     chain: RpcClient,
     lie: watch::Receiver<Lie>,
+    /// How many waited for a block and were told nothing.
+    held: AtomicUsize,
 }
 
 impl Liar {
-    fn start(dir: &Path, chain: &Chain) -> Liar {
+    pub(crate) fn start(dir: &Path, chain: &Chain) -> Liar {
         let settings = chain.settings();
         let setting = |name: &str| {
             let found = settings.iter().find_map(|text| text.strip_prefix(name));
@@ -68,13 +74,14 @@ impl Liar {
         let cookie_file = dir.join("cookie");
         std::fs::write(&cookie_file, &cookie).unwrap();
         let (lie, told) = watch::channel(Lie::Honest);
-        let between = Between {
+        let between = Arc::new(Between {
             chain: RpcClient::new(&BASE64.encode(cookie), format!("http://{address}")),
             lie: told,
-        };
+            held: AtomicUsize::new(0),
+        });
         let routes = axum::Router::new()
             .fallback(answer)
-            .with_state(Arc::new(between));
+            .with_state(between.clone());
         let runtime = Runtime::new().unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0");
         let listener = runtime.block_on(listener).unwrap();
@@ -85,15 +92,21 @@ impl Liar {
             address,
             cookie_file,
             lie,
+            between,
         }
     }
 
-    fn tell(&self, lie: Lie) {
+    /// How many have waited for a block in vain, or wait.
+    pub(crate) fn held(&self) -> usize {
+        self.between.held.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn tell(&self, lie: Lie) {
         self.lie.send_replace(lie);
     }
 
     /// What makes a node ask the liar, whatever its chain's own settings are.
-    fn settings(&self) -> Vec<String> {
+    pub(crate) fn settings(&self) -> Vec<String> {
         vec![
             format!("chain.rpc_address={}", self.address),
             format!("chain.cookie_file={}", self.cookie_file.display()),
@@ -120,6 +133,11 @@ async fn answer(State(between): State<Arc<Between>>, body: String) -> Response {
         (Lie::Silence, "getblock") => {
             let mut lie = between.lie.clone();
             lie.wait_for(|lie| *lie != Lie::Silence).await.unwrap();
+        }
+        (Lie::SilentWait, "waitfornewblock") => {
+            between.held.fetch_add(1, Ordering::SeqCst);
+            let mut lie = between.lie.clone();
+            lie.wait_for(|lie| *lie != Lie::SilentWait).await.unwrap();
         }
         _ => {}
     }

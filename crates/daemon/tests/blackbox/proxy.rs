@@ -1,4 +1,5 @@
-//! Other nodes through a SOCKS5 proxy, as Tor's: onion services, and names that only it resolves.
+//! Other nodes and Electrum servers through a SOCKS5 proxy, as Tor's: onion services, and names that only
+//! it resolves.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use crate::harness::{Chain, Node, wait_for};
+use crate::harness::{Backend, Chain, Node, wait_for};
 
 /// A name such as Tor makes: 56 letters, of which the last stand for the version.
 const ONION: &str = "vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd.onion";
@@ -150,4 +151,60 @@ fn other_nodes_are_dialled_through_the_proxy_and_found_again_there() {
     let expected =
         format!("{ONION}:9735 is an onion service: that needs proxy in the configuration");
     assert_eq!(refused.message, expected);
+}
+
+#[test]
+fn an_onion_service_that_is_announced_is_known_to_the_network() {
+    let dir = tempfile::tempdir().unwrap();
+    let chain = Chain::start(dir.path());
+    let announce = format!("announce=[\"{ONION}:9735\"]");
+    let alice = Node::start(dir.path(), "alice", &chain, &[]);
+    let bob = Node::start(dir.path(), "bob", &chain, &[&announce]);
+    alice.fund(&chain);
+    alice.open_channel(&chain, &bob, 1_000_000);
+    let announced = wait_for("bob's announcement", || {
+        let listed = alice.call("listnodes", json!({"id": bob.id}));
+        listed["nodes"][0].get("addresses").cloned()
+    });
+    let expected = json!([{"type": "torv3", "address": ONION, "port": 9735}]);
+    assert_eq!(announced, expected);
+}
+
+#[test]
+fn electrum_servers_are_reached_through_the_proxy_by_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut chain = Chain::with(dir.path(), Backend::Electrs);
+    chain.mine(10);
+    let proxy = Proxy::start();
+    let wanted = format!("{ONION}:50001");
+    let lead = |to: Option<SocketAddr>| {
+        let mut known = proxy.known.lock().unwrap();
+        known.clear();
+        known.extend(to.map(|to| (wanted.clone(), to)));
+    };
+    lead(Some(chain.electrs().address()));
+    let settings = [
+        format!("proxy={}", proxy.address),
+        format!("chain.electrum=tcp://{ONION}"),
+    ];
+    let settings = settings.each_ref().map(String::as_str);
+    let node = Node::start(dir.path(), "node", &chain, &settings);
+    chain.mine(1);
+    node.wait_for_height(chain.height());
+
+    // The server is away, and then the proxy finds no way to it.
+    lead(None);
+    chain.electrs().kill();
+    let told = format!("the Electrum server tcp://{wanted} cannot be reached: Host unreachable");
+    wait_for(&told, || {
+        let info = node.call("getinfo", json!({}));
+        let warning = info["warning_bitcoind_sync"].as_str()?.to_owned();
+        warning.contains(&told).then_some(())
+    });
+    chain.electrs().resume();
+    chain.mine(1);
+    lead(Some(chain.electrs().address()));
+    node.wait_for_height(chain.height());
+    let asked = proxy.asked.lock().unwrap().clone();
+    assert!(asked.iter().all(|name| *name == wanted), "{asked:?}");
 }

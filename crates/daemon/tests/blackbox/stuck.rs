@@ -5,9 +5,9 @@ use bitcoin::consensus::encode::deserialize_hex;
 use bitcoin::{Address, Amount, Transaction};
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Chain, Node, wait_for, with_both_backends};
+use crate::harness::{Backend, Chain, Node, wait_for, with_every_backend};
 
-with_both_backends! {
+with_every_backend! {
     a_withdrawal_that_waits_is_replaced_and_pays_the_same,
     a_child_pays_for_what_funds_a_channel,
 }

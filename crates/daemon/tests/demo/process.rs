@@ -173,6 +173,7 @@ pub fn height(dir: &Path) -> u32 {
         let config = ChainConfig {
             rpc_address: regtest.rpc_address().to_string(),
             auth: Auth::CookieFile(regtest.cookie_file()),
+            zmq: None,
             network: bitcoin::Network::Regtest,
         };
         let client = ChainClient::connect(config).await.unwrap();

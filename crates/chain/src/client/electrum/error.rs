@@ -60,6 +60,21 @@ pub enum ElectrumError {
         /// What was seen.
         detail: String,
     },
+    /// Another server has shown more work.
+    #[error(
+        "the Electrum server {server} keeps blocks to itself, or is slow: its best is block {height}, \
+         and {other} shows block {other_height}, with more work"
+    )]
+    Behind {
+        /// The server.
+        server: ElectrumAddress,
+        /// Height of its best block.
+        height: u32,
+        /// The server that shows more.
+        other: ElectrumAddress,
+        /// Height up to which that is proven.
+        other_height: u32,
+    },
     /// Its chain is another one than a moment ago.
     #[error("the chain of the Electrum server {server} has just changed")]
     Changed {

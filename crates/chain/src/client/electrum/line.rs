@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bitcoin::hex::DisplayHex;
 use serde_json::{Value, json};
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, ReadHalf,
@@ -335,7 +336,11 @@ async fn connect(
     let target = (server.host.as_str(), server.port);
     let stream = match proxy {
         Some(proxy) => {
-            let through = Socks5Stream::connect(proxy, target).await;
+            // Under another name each time, for which Tor takes another way through its network.
+            let mut name = [0; 16];
+            getrandom::fill(&mut name).map_err(std::io::Error::other)?;
+            let name = name.to_lower_hex_string();
+            let through = Socks5Stream::connect_with_password(proxy, target, &name, &name).await;
             through.map_err(std::io::Error::other)?.into_inner()
         }
         None => TcpStream::connect(target).await?,

@@ -10,6 +10,7 @@
 //! believes no certificate that an operator names; so the protocol and the proofs are here.
 
 mod address;
+mod compare;
 mod error;
 mod headers;
 mod history;
@@ -31,6 +32,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
 pub use address::{ElectrumAddress, ElectrumAddressError};
+pub(in crate::client) use compare::COMPARE_EVERY;
 pub use error::ElectrumError;
 pub use history::{Confirmed, Found};
 pub use tls::TrustError;
@@ -88,6 +90,11 @@ impl Electrum {
             network,
             chain: AsyncMutex::default(),
         })
+    }
+
+    /// Whether there is another server to compare with.
+    pub(in crate::client) fn has_others(&self) -> bool {
+        self.servers.count() > 1
     }
 
     /// Why servers of the configuration are not asked now, for people.
@@ -269,16 +276,7 @@ impl Electrum {
         line: &Line,
         chain: &mut Chain,
     ) -> Result<BlockHeaderData, ElectrumError> {
-        let method = "blockchain.headers.subscribe";
-        let answer = line.call(method, json!([])).await?;
-        let header = answer.get("hex").and_then(Value::as_str);
-        let header: Option<Header> = header.and_then(|hex| deserialize_hex(hex).ok());
-        let height = answer.get("height").and_then(Value::as_u64);
-        let height = height.and_then(|height| u32::try_from(height).ok());
-        let (Some(header), Some(height)) = (header, height) else {
-            return Err(line.malformed(method, "no tip"));
-        };
-        self.check(line, &header)?;
+        let (header, height) = self.tip_of(line).await?;
         let headers = &mut chain.headers;
         if headers.tip().is_none() {
             let begun = self.begin(line, header, height).await?;
@@ -294,6 +292,21 @@ impl Electrum {
             Some(best) if best.height == height => Ok(best),
             _ => Err(line.untrue(format!("block {} is not at {height}", header.block_hash()))),
         }
+    }
+
+    /// The tip of a server, with the work that it claims, and the height that it claims.
+    async fn tip_of(&self, line: &Line) -> Result<(Header, u32), ElectrumError> {
+        let method = "blockchain.headers.subscribe";
+        let answer = line.call(method, json!([])).await?;
+        let header = answer.get("hex").and_then(Value::as_str);
+        let header: Option<Header> = header.and_then(|hex| deserialize_hex(hex).ok());
+        let height = answer.get("height").and_then(Value::as_u64);
+        let height = height.and_then(|height| u32::try_from(height).ok());
+        let (Some(header), Some(height)) = (header, height) else {
+            return Err(line.malformed(method, "no tip"));
+        };
+        self.check(line, &header)?;
+        Ok((header, height))
     }
 
     /// Makes the first tip the one that all others are linked to.

@@ -2,9 +2,10 @@
 //! tried again.
 //!
 //! One server is asked until it fails; then the next is. What a server says is judged elsewhere, and
-//! told here with `failed`.
+//! told here with `failed`. Another one is connected to only to compare (`compare.rs`).
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ struct Standing {
     trouble: Option<String>,
     failures: u32,
     not_before: Option<Instant>,
+    /// The trouble is that it was away or behind, so that its best block shows the end of it.
+    was_away: bool,
 }
 
 #[derive(Default)]
@@ -59,6 +62,8 @@ pub(super) struct Servers {
     tls: TlsConnector,
     proxy: Option<SocketAddr>,
     current: AsyncMutex<Current>,
+    /// How many times another server was looked for.
+    compared: AtomicUsize,
 }
 
 impl Servers {
@@ -78,6 +83,7 @@ impl Servers {
             tls,
             proxy,
             current: AsyncMutex::default(),
+            compared: AtomicUsize::new(0),
         }
     }
 
@@ -86,6 +92,31 @@ impl Servers {
         Tries {
             servers: self,
             left: self.list.len().saturating_add(1),
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// A connection of its own to a server that is not asked now, of all in turn; none if there is no
+    /// other that may be asked.
+    pub(super) async fn another(&self) -> Option<Arc<Line>> {
+        let current = {
+            let current = self.current.lock().await;
+            current.line.as_ref()?;
+            current.index
+        };
+        let others = self.list.len().checked_sub(1).filter(|count| *count > 0)?;
+        let turn = self.compared.fetch_add(1, Ordering::Relaxed) % others;
+        let index = current.saturating_add(1).saturating_add(turn) % self.list.len();
+        let server = self.list.get(index).filter(|server| !server.waits())?;
+        match self.connect(&server.address).await {
+            Ok(line) => Some(Arc::new(line)),
+            Err(error) => {
+                server.failed(&error);
+                None
+            }
         }
     }
 
@@ -108,8 +139,7 @@ impl Servers {
             let Some(server) = self.list.get(index) else {
                 continue;
             };
-            let waits = lock(&server.standing).not_before;
-            if waits.is_some_and(|at| Instant::now() < at) {
+            if server.waits() {
                 continue;
             }
             match self.connect(&server.address).await {
@@ -149,7 +179,7 @@ impl Servers {
     }
 
     /// This connection has failed: another server is asked next.
-    async fn failed(&self, line: &Arc<Line>, error: &ElectrumError) {
+    pub(super) async fn failed(&self, line: &Arc<Line>, error: &ElectrumError) {
         let mut current = self.current.lock().await;
         if let Some(server) = self.named(line) {
             server.failed(error);
@@ -170,6 +200,14 @@ impl Servers {
         }
     }
 
+    /// Its best block is as good as the best that is known.
+    pub(super) fn keeps_up(&self, line: &Line) {
+        let was_away = |server: &&Server| lock(&server.standing).was_away;
+        if let Some(server) = self.named(line).filter(was_away) {
+            server.worked();
+        }
+    }
+
     fn named(&self, line: &Line) -> Option<&Server> {
         self.list
             .iter()
@@ -178,6 +216,12 @@ impl Servers {
 }
 
 impl Server {
+    /// Whether it is too early to ask it again.
+    fn waits(&self) -> bool {
+        let not_before = lock(&self.standing).not_before;
+        not_before.is_some_and(|at| Instant::now() < at)
+    }
+
     fn worked(&self) {
         let mut standing = lock(&self.standing);
         if standing.trouble.is_some() {
@@ -198,6 +242,13 @@ impl Server {
         };
         standing.failures = standing.failures.saturating_add(1);
         standing.not_before = Some(Instant::now() + pause);
+        standing.was_away = matches!(
+            error,
+            ElectrumError::Unreachable { .. }
+                | ElectrumError::Closed { .. }
+                | ElectrumError::Slow { .. }
+                | ElectrumError::Behind { .. }
+        );
         let text = error.to_string();
         if standing.trouble.as_ref() != Some(&text) {
             match error {

@@ -37,6 +37,7 @@ impl Scene {
         let config = ChainConfig {
             rpc_address: door.0.clone(),
             auth: Auth::CookieFile(door.1.clone()),
+            zmq: None,
             network: Network::Regtest,
         };
         let core = ChainClient::connect(config).await.unwrap();

@@ -57,6 +57,7 @@ trait Backend: Sized {
         ChainConfig {
             rpc_address: self.rpc_address(),
             auth: Auth::CookieFile(self.cookie_file()),
+            zmq: None,
             network: Network::Regtest,
         }
     }

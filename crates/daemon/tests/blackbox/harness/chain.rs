@@ -12,11 +12,15 @@ use sendpay_chain::regtest::Regtest;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use super::between::{Between, Lie};
 use super::electrs_process::{BITCOIND_OPTION, Electrs};
-use super::process::Bitcoind;
+use super::process::{self, Bitcoind};
 
 /// A key of nobody: blocks that no node should be paid by.
 const NOBODY: &str = "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqgw";
+
+/// How often another port for ZMQ is tried.
+const PORTS_TRIED: u32 = 5;
 
 /// Which program makes the blocks of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +81,8 @@ pub struct Chain {
     runtime: Runtime,
     server: Option<Server>,
     client: ChainClient,
+    /// What nodes see the Electrum server through, if it has estimates.
+    estimating: Option<Between>,
 }
 
 impl Chain {
@@ -88,17 +94,55 @@ impl Chain {
     pub fn with(dir: &Path, backend: Backend) -> Chain {
         let runtime = Runtime::new().unwrap();
         let server = runtime.block_on(serve(&dir.join("chain"), backend));
-        let client = runtime.block_on(connect(&server, Network::Regtest));
+        Chain::over(runtime, server, Network::Regtest)
+    }
+
+    fn over(runtime: Runtime, server: Server, network: Network) -> Chain {
+        let client = runtime.block_on(connect(&server, network));
         Chain {
             runtime,
             server: Some(server),
             client,
+            estimating: None,
+        }
+    }
+
+    /// Bitcoin Core's regtest with more options, and an Electrum server above it which has estimates, as
+    /// they have on every network but this: [`Chain::estimate`] says what.
+    pub fn electrs_with(dir: &Path, more: &[&str]) -> Chain {
+        let runtime = Runtime::new().unwrap();
+        let server = electrs_above(&dir.join("chain"), more);
+        let mut chain = Chain::over(runtime, server, Network::Regtest);
+        let between = Between::start(chain.electrs().address());
+        chain.estimating = Some(between);
+        chain
+    }
+
+    /// An Electrum server that has estimates says this from now on, in satoshi for 1000 virtual bytes.
+    pub fn estimate(&self, sat_per_kvb: u64) {
+        if let Some(between) = &self.estimating {
+            let rate = bitcoin::Amount::from_sat(sat_per_kvb).to_btc();
+            between.tell(Lie::Dear(rate));
         }
     }
 
     /// Bitcoin Core's regtest, with more options.
     pub fn bitcoind_with(dir: &Path, more: &[&str]) -> Chain {
         Chain::of(Bitcoind::start(&dir.join("chain"), more), "regtest")
+    }
+
+    /// Bitcoin Core's regtest, which tells of blocks by ZMQ, and where.
+    pub fn bitcoind_with_zmq(dir: &Path) -> (Chain, String) {
+        // It starts without ZMQ if somebody else has taken the port meanwhile.
+        for number in 0..PORTS_TRIED {
+            let address = format!("tcp://127.0.0.1:{}", process::free_port());
+            let option = format!("-zmqpubhashblock={address}");
+            let chain = Chain::bitcoind_with(&dir.join(number.to_string()), &[&option]);
+            if chain.ask("getzmqnotifications", &[]) != json!([]) {
+                return (chain, address);
+            }
+        }
+        panic!("no port for ZMQ");
     }
 
     /// Bitcoin Core on a chain of that name, where nobody makes blocks.
@@ -109,13 +153,7 @@ impl Chain {
     fn of(bitcoind: Bitcoind, core: &str) -> Chain {
         let network = Network::from_core_arg(core).unwrap();
         let runtime = Runtime::new().unwrap();
-        let server = Server::Bitcoind(bitcoind);
-        let client = runtime.block_on(connect(&server, network));
-        Chain {
-            runtime,
-            server: Some(server),
-            client,
-        }
+        Chain::over(runtime, Server::Bitcoind(bitcoind), network)
     }
 
     /// The bitcoind that makes the blocks.
@@ -203,6 +241,9 @@ impl Chain {
     }
 
     pub fn settings(&self) -> Vec<String> {
+        if let Some(between) = &self.estimating {
+            return vec![format!("chain.electrum={}", between.url())];
+        }
         if let Some(Server::Electrs(electrs, _)) = &self.server {
             return vec![format!("chain.electrum=tcp://{}", electrs.address())];
         }
@@ -229,7 +270,8 @@ impl Chain {
 
     /// Whether the blocks are Bitcoin Core's.
     pub fn is_bitcoind(&self) -> bool {
-        matches!(self.server, Some(Server::Bitcoind(_)))
+        let server = self.server.as_ref();
+        server.is_some_and(|server| !matches!(server, Server::Embedded(_)))
     }
 
     /// Mines a block with these transactions only, whatever else waits.
@@ -301,12 +343,7 @@ fn door(server: &Server) -> (String, PathBuf) {
 async fn serve(dir: &Path, backend: Backend) -> Server {
     match backend {
         Backend::Bitcoind => Server::Bitcoind(Bitcoind::start(dir, &[])),
-        Backend::Electrs => {
-            let bitcoind = Bitcoind::start(dir, &[BITCOIND_OPTION]);
-            let (address, cookie_file) = (bitcoind.rpc_address(), bitcoind.cookie_file());
-            let electrs = Electrs::start(&dir.join("electrs"), &address, &cookie_file);
-            Server::Electrs(electrs, bitcoind)
-        }
+        Backend::Electrs => electrs_above(dir, &[]),
         Backend::Embedded => {
             let listen = "127.0.0.1:0".parse().unwrap();
             Server::Embedded(Regtest::start(dir, listen).await.unwrap())
@@ -314,11 +351,19 @@ async fn serve(dir: &Path, backend: Backend) -> Server {
     }
 }
 
+fn electrs_above(dir: &Path, more: &[&str]) -> Server {
+    let bitcoind = Bitcoind::start(dir, &[&[BITCOIND_OPTION], more].concat());
+    let (address, cookie_file) = (bitcoind.rpc_address(), bitcoind.cookie_file());
+    let electrs = Electrs::start(&dir.join("electrs"), &address, &cookie_file);
+    Server::Electrs(electrs, bitcoind)
+}
+
 async fn connect(server: &Server, network: Network) -> ChainClient {
     let (rpc_address, cookie_file) = door(server);
     let config = ChainConfig {
         rpc_address,
         auth: Auth::CookieFile(cookie_file),
+        zmq: None,
         network,
     };
     ChainClient::connect(config).await.unwrap()
