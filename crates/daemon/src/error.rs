@@ -322,7 +322,9 @@ pub(crate) fn fund(cause: &FundError) -> RpcError {
         FundError::Emergency(_) => {
             RpcError::new(Code::FundCannotAffordWithEmergency, cause.to_string())
         }
-        FundError::Create(_) => RpcError::new(Code::Lightningd, cause.to_string()),
+        FundError::Create(_) | FundError::NoAddress => {
+            RpcError::new(Code::Lightningd, cause.to_string())
+        }
         FundError::Amount => RpcError::new(Code::FundMaxExceeded, cause.to_string()),
         FundError::Sign(_) | FundError::Store(_) => internal(cause),
     }

@@ -92,7 +92,7 @@ pub use getroute::{GetRoute, GetRouteError};
 pub use htlc::{Htlc, HtlcStage};
 pub use invoice::{CancelHeldError, SettleHeldError};
 pub use invoice_end::{DeleteError, DeleteInvoice};
-pub use kept::{KEPT_AT, Kept, KeptChannel};
+pub use kept::{GivenOut, KEPT_AT, Kept, KeptChannel};
 pub use keys::{Seed, SeedError, decrypt_seed, encrypt_seed, seed_is_encrypted};
 pub use network::{Announced, NetworkChannel, NetworkFilter, NetworkListing, NetworkNode};
 pub use new_invoice::{
@@ -110,7 +110,7 @@ pub use start::StartError;
 pub use store::is_channel_state;
 pub use stuck::{BumpError, Bumped};
 pub use terms::{NewTerms, TermsError};
-pub use wallet::{Coin, FundError, StuckError, WalletError};
+pub use wallet::{AddressKind, Coin, FundError, StuckError, WalletError};
 pub use withdraw::{WithdrawError, Withdrawal, Withdrawn};
 
 /// What a node needs to know before it starts.
@@ -325,8 +325,8 @@ impl Node {
     }
 
     /// A new on-chain address.
-    pub async fn new_address(&self) -> Result<Address, FundError> {
-        self.inner.wallet.new_address().await
+    pub async fn new_address(&self, kind: AddressKind) -> Result<Address, FundError> {
+        self.inner.wallet.new_address(kind).await
     }
 
     /// Unspent coins of the wallet; the spent ones too, if wanted.

@@ -48,5 +48,6 @@ mod seed;
 mod settled_on_chain;
 mod splits;
 mod stuck;
+mod taproot;
 mod unusable_stores;
 mod xpays;
