@@ -140,8 +140,10 @@ fn what_arrives_on_p2tr_is_listed_and_spent_alone_and_beside_p2wpkh(backend: Bac
         (&coin["status"], &coin["reserved"], &coin["blockheight"]),
         (&json!("confirmed"), &json!(false), &json!(1))
     );
+    let unused = own(&scene.alice);
     scene.restart();
-    assert_eq!(scene.coins(), before);
+    wait_for("the coin", || (scene.coins() == before).then_some(()));
+    assert_ne!(own(&scene.alice), unused, "given out twice");
 
     let some = json!({"destination": ELSEWHERE, "satoshi": 1_000_000});
     scene.withdraw(&some, &[P2TR]);
