@@ -322,7 +322,9 @@ pub(crate) fn fund(cause: &FundError) -> RpcError {
         FundError::Emergency(_) => {
             RpcError::new(Code::FundCannotAffordWithEmergency, cause.to_string())
         }
-        FundError::Create(_) => RpcError::new(Code::Lightningd, cause.to_string()),
+        FundError::Create(_) | FundError::NoAddress => {
+            RpcError::new(Code::Lightningd, cause.to_string())
+        }
         FundError::Amount => RpcError::new(Code::FundMaxExceeded, cause.to_string()),
         FundError::Sign(_) | FundError::Store(_) => internal(cause),
     }
@@ -337,6 +339,7 @@ pub(crate) fn open(cause: &OpenError) -> RpcError {
         OpenError::Broadcast(_) => RpcError::new(Code::FundingBroadcastFail, cause.to_string()),
         OpenError::Refused(_) => RpcError::invalid_params(format!("amount: {cause}")),
         OpenError::Reserve => RpcError::invalid_params(format!("reserve: {cause}")),
+        OpenError::Depth => RpcError::invalid_params(format!("mindepth: {cause}")),
         OpenError::CloseTo => RpcError::invalid_params(format!("close_to: {cause}")),
         OpenError::Failed(_) | OpenError::Timeout => {
             RpcError::new(Code::Lightningd, cause.to_string())

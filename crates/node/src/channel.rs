@@ -10,14 +10,16 @@ use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, Txid, WScriptHa
 use lightning::events::ClosureReason;
 use lightning::ln::script::ShutdownScript;
 use lightning::ln::types::ChannelId;
+use lightning::sign::EntropySource;
 use lightning::types::features::ChannelTypeFeatures;
-use lightning::util::config::ChannelHandshakeConfig;
 use sendpay_chain::client::BroadcastError;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::channel_list::type_bits;
 use crate::close::{End, shutdown_script};
+use crate::depth::DEPTH_MAX;
+use crate::handshake::{RESERVE_MIN_SAT, chosen};
 use crate::shutdown_keys::closing_to;
 use crate::wallet::{FundError, Spend};
 use crate::{Inner, reserve, withdraw};
@@ -28,10 +30,6 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 /// By how much at most two ways to round the fee of a transaction differ: less than one satoshi for each
 /// of its few outputs, and for all its inputs.
 const FEE_ROUNDING: Amount = Amount::from_sat(5);
-
-/// Least that LDK asks a peer to keep in a channel, in satoshi: below that it could try to cheat for
-/// nothing.
-const RESERVE_MIN_SAT: u64 = 1_000;
 
 /// How far an opening is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +59,8 @@ pub struct OpenChannel {
     pub confirmations_min: Option<u32>,
     /// The coins to spend: all of these and no others.
     pub outputs: Option<Vec<OutPoint>>,
+    /// Blocks until it can be used, at most [`crate::DEPTH_MAX`]; as many as the peer asks for, if those are more.
+    pub depth_min: u32,
     /// What the peer must keep in the channel; None takes LDK's share, a hundredth.
     pub reserve: Option<Amount>,
     /// Where a mutual close pays what is ours, for good; None chooses when it closes.
@@ -95,6 +95,9 @@ pub enum OpenError {
     /// The wallet cannot pay for it.
     #[error("cannot fund the channel: {0}")]
     Fund(#[from] FundError),
+    /// A depth that LDK takes for a mistake.
+    #[error("should be at most {DEPTH_MAX} blocks")]
+    Depth,
     /// LDK refuses our parameters.
     #[error("{0}")]
     Refused(String),
@@ -157,11 +160,9 @@ pub(crate) async fn open(
     let mut random = [0u8; 16];
     getrandom::fill(&mut random).map_err(|cause| OpenError::Refused(cause.to_string()))?;
     let user_channel_id = u128::from_be_bytes(random);
+    let temporary = ChannelId(inner.keys.get_secure_random_bytes());
     let (done, opened) = oneshot::channel();
-    let mut config = inner.user_config.clone();
-    let handshake = &mut config.channel_handshake_config;
-    handshake.commit_upfront_shutdown_pubkey = close_to.is_some();
-    choose(handshake, &open, amount)?;
+    let config = chosen(&inner.user_config, &open, amount, close_to.is_some())?;
     let opening = Opening {
         spend,
         transaction: None,
@@ -176,13 +177,14 @@ pub(crate) async fn open(
         .insert(user_channel_id, opening);
     // Before the peer can answer.
     tell(open.steps.as_ref(), OpenStep::Asked(amount));
+    let _deepened = inner.depths.want(open.node_id, temporary, open.depth_min);
     let created = closing_to(close_to, || {
         inner.manager.create_channel(
             open.node_id,
             amount.to_sat(),
             open.push_msat,
             user_channel_id,
-            None,
+            Some(temporary),
             Some(config),
         )
     });
@@ -190,6 +192,15 @@ pub(crate) async fn open(
         take(inner, user_channel_id);
         return Err(OpenError::Refused(api_error(&cause)));
     }
+    sent(inner, user_channel_id, opened).await
+}
+
+/// Waits until the peer has signed and the funding transaction is in the mempool.
+async fn sent(
+    inner: &Inner,
+    user_channel_id: u128,
+    opened: oneshot::Receiver<Result<OpenedChannel, OpenError>>,
+) -> Result<OpenedChannel, OpenError> {
     match tokio::time::timeout(OPEN_TIMEOUT, opened).await {
         Ok(Ok(Ok(channel))) => {
             // LDK has handed it to the broadcaster's queue; whoever asked wants it in the mempool.
@@ -227,35 +238,11 @@ pub(crate) fn api_error(cause: &lightning::util::errors::APIError) -> String {
     }
 }
 
-/// What can be chosen with an opening.
-fn choose(
-    handshake: &mut ChannelHandshakeConfig,
-    open: &OpenChannel,
-    amount: Amount,
-) -> Result<(), OpenError> {
-    handshake.announce_for_forwarding = open.announce;
-    if let Some(reserve) = open.reserve {
-        handshake.their_channel_reserve_proportional_millionths =
-            reserve_millionths(reserve, amount).ok_or(OpenError::Reserve)?;
-    }
-    Ok(())
-}
-
 /// Who does not take it in is not waited for.
 fn tell(steps: Option<&mpsc::Sender<OpenStep>>, step: OpenStep) {
     if let Some(steps) = steps {
         let _ = steps.try_send(step);
     }
-}
-
-/// The reserve as LDK wants it, in millionths of the channel: the least that come to as much. None if
-/// LDK would make something else of it.
-fn reserve_millionths(reserve: Amount, channel: Amount) -> Option<u32> {
-    if reserve.to_sat() < RESERVE_MIN_SAT || reserve > channel {
-        return None;
-    }
-    let millionths = u128::from(reserve.to_sat()) * 1_000_000;
-    u32::try_from(millionths.div_ceil(u128::from(channel.to_sat()))).ok()
 }
 
 fn take(inner: &Inner, user_channel_id: u128) -> Option<Opening> {
@@ -458,35 +445,5 @@ pub(crate) fn accept(
         .accept_inbound_channel(&temporary_id, &node_id, id, None);
     if let Err(cause) = accepted {
         tracing::warn!(%node_id, cause = api_error(&cause), "channel refused");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_reserve_is_the_least_share_that_comes_to_as_much() {
-        let share = |reserve, channel| {
-            reserve_millionths(Amount::from_sat(reserve), Amount::from_sat(channel))
-        };
-        // What LDK makes of it.
-        let sat = |millionths: u32, channel: u64| channel * u64::from(millionths) / 1_000_000;
-        for channel in [1_000, 20_000, 999_999, 1_000_000] {
-            for reserve in [1_000, 1_001, channel / 2, channel - 1, channel] {
-                if (1_000..=channel).contains(&reserve) {
-                    assert_eq!(sat(share(reserve, channel).unwrap(), channel), reserve);
-                }
-            }
-        }
-        // A greater channel has no millionth for every satoshi.
-        assert_eq!(
-            sat(share(100_001, 10_000_000).unwrap(), 10_000_000),
-            100_010
-        );
-        for (reserve, channel) in [(999, 20_000), (0, 20_000), (20_001, 20_000)] {
-            assert_eq!(share(reserve, channel), None);
-        }
     }
 }

@@ -55,6 +55,16 @@ impl KeptChannel {
     }
 }
 
+/// How many addresses the wallet has given out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenOut {
+    /// The p2wpkh ones, for others and for change.
+    pub addresses: [u32; 2],
+    /// The p2tr ones. Lists of versions that made none do not say.
+    #[serde(default)]
+    pub p2tr_addresses: u32,
+}
+
 /// Everything that is remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
@@ -66,8 +76,9 @@ pub struct Kept {
     pub made_at: u64,
     /// The height before which the wallet was paid nothing.
     pub birthday: u32,
-    /// How many addresses the wallet has given out, for others and for change.
-    pub addresses: [u32; 2],
+    /// How many addresses the wallet has given out.
+    #[serde(flatten)]
+    pub given_out: GivenOut,
     /// The channels whose funding is not spent.
     pub channels: Vec<KeptChannel>,
     /// What closed channels paid us and is not in the wallet yet, in hex, as LDK's sweeper has it.
@@ -114,13 +125,13 @@ fn now(inner: &Inner) -> Kept {
     channels.extend(inner.recovery.iter().flat_map(|recovery| recovery.open()));
     channels.sort_by(|one, other| one.channel_id.cmp(&other.channel_id));
     channels.dedup_by(|one, other| one.channel_id == other.channel_id);
-    let (birthday, addresses) = inner.wallet.extent();
+    let (birthday, given_out) = inner.wallet.extent();
     Kept {
         node_id: inner.node_id,
         network: inner.config.network,
         made_at: unix_seconds(),
         birthday,
-        addresses,
+        given_out,
         channels,
         sweeps: sweeps(inner),
     }
@@ -208,5 +219,34 @@ impl Kept {
         ];
         let bytes = Vec::from_hex(self.sweeps.as_ref()?).ok()?;
         Some((at.map(str::to_owned), bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// As versions without p2tr addresses wrote it.
+    const OLD: &str = r#"{
+        "node_id": "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
+        "network": "regtest", "made_at": 5, "birthday": 7, "addresses": [3, 4], "channels": [],
+        "sweeps": null
+    }"#;
+
+    #[test]
+    fn lists_of_older_versions_are_read_and_they_read_ours() {
+        let mut kept = Kept::from_bytes(OLD.as_bytes()).unwrap();
+        let given_out = |p2tr_addresses| GivenOut {
+            addresses: [3, 4],
+            p2tr_addresses,
+        };
+        assert_eq!(kept.given_out, given_out(0));
+        kept.given_out = given_out(9);
+        let bytes = kept.to_bytes().unwrap();
+        assert_eq!(Kept::from_bytes(&bytes).unwrap(), kept);
+        // Where they look for it.
+        let row: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(row.get("addresses"), Some(&serde_json::json!([3, 4])));
     }
 }

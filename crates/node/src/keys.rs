@@ -2,7 +2,7 @@
 //!
 //! The file is made at the first start; only commands of the operator write it again. The words
 //! (without a BIP39 passphrase) give a 64-byte BIP39 seed; its BIP32 master key is the on-chain
-//! wallet's root (BIP84), and the private key of that master is the 32-byte seed of LDK's
+//! wallet's root (BIP84 and BIP86), and the private key of that master is the 32-byte seed of LDK's
 //! `KeysManager`. A hardened child of its own makes what backups are encrypted with.
 
 use std::io;
@@ -20,8 +20,8 @@ use thiserror::Error;
 use crate::ldk::Keys;
 use crate::seed_file::{self, Passphrase, SEED_FILE, SeedText};
 
-/// The hardened child of the master key that backups are encrypted with; the wallet's are 84' (BIP84),
-/// and LDK has a master key of its own.
+/// The hardened child of the master key that backups are encrypted with; the wallet's are 84' and 86'
+/// (BIP84, BIP86), and LDK has a master key of its own.
 const BACKUP_CHILD: u32 = 0x5350;
 
 /// Why the seed could not be read or made.

@@ -18,6 +18,7 @@ use lightning::util::sweep::OutputSweeper;
 use lightning_net_tokio::SocketDescriptor;
 use sendpay_chain::client::{Broadcaster, Fees};
 
+use crate::depth::Depths;
 use crate::gossip::PatientGossip;
 use crate::logger::NodeLogger;
 use crate::router::PlannedRouter;
@@ -88,7 +89,7 @@ pub(crate) type Sweeper = OutputSweeper<
 
 pub(crate) type PeerManager = lightning::ln::peer_handler::PeerManager<
     SocketDescriptor,
-    Arc<ChannelManager>,
+    Arc<Depths>,
     Arc<PatientGossip>,
     Arc<IgnoringMessageHandler>,
     Arc<NodeLogger>,

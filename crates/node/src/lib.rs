@@ -16,7 +16,7 @@
 //! | `fee_bump.rs`, `reserve.rs` | raising the fees of channels' transactions, and what is kept for that |
 //! | `forward.rs` | HTLCs of others, and what came of them |
 //! | `gossip.rs`, `network.rs` | how gossip comes in, and what it tells of others |
-//! | `channel.rs` (what is told of them: `channel_list.rs`, `closed_channel.rs`), `peer.rs`, `wallet.rs`, `keys.rs` (`seed_file.rs`), `chain.rs` | what their names say |
+//! | `channel.rs` (what is told of them: `channel_list.rs`, `closed_channel.rs`; what can be chosen with one: `handshake.rs`, `depth.rs`), `peer.rs`, `wallet.rs`, `keys.rs` (`seed_file.rs`), `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
 
 mod announced;
@@ -28,12 +28,14 @@ mod channel_list;
 mod clock;
 mod close;
 mod closed_channel;
+mod depth;
 mod event;
 mod failure;
 mod fee_bump;
 mod forward;
 mod getroute;
 mod gossip;
+mod handshake;
 mod htlc;
 mod invoice;
 mod invoice_end;
@@ -86,13 +88,14 @@ pub use chain::{CatchUpError, ChainView, DeepReorganisation};
 pub use channel::{OpenChannel, OpenError, OpenStep, OpenedChannel};
 pub use channel_list::{Channel, ChannelStage, RemoteTerms};
 pub use close::{CloseChannel, CloseError, CloseStep, ClosedChannel, Closing};
+pub use depth::DEPTH_MAX;
 pub use failure::code;
 pub use fee_bump::Short;
 pub use getroute::{GetRoute, GetRouteError};
 pub use htlc::{Htlc, HtlcStage};
 pub use invoice::{CancelHeldError, SettleHeldError};
 pub use invoice_end::{DeleteError, DeleteInvoice};
-pub use kept::{KEPT_AT, Kept, KeptChannel};
+pub use kept::{GivenOut, KEPT_AT, Kept, KeptChannel};
 pub use keys::{Seed, SeedError, decrypt_seed, encrypt_seed, seed_is_encrypted};
 pub use network::{Announced, NetworkChannel, NetworkFilter, NetworkListing, NetworkNode};
 pub use new_invoice::{
@@ -110,7 +113,7 @@ pub use start::StartError;
 pub use store::is_channel_state;
 pub use stuck::{BumpError, Bumped};
 pub use terms::{NewTerms, TermsError};
-pub use wallet::{Coin, FundError, StuckError, WalletError};
+pub use wallet::{AddressKind, Coin, FundError, StuckError, WalletError};
 pub use withdraw::{WithdrawError, Withdrawal, Withdrawn};
 
 /// What a node needs to know before it starts.
@@ -161,6 +164,7 @@ pub(crate) struct Inner {
     pub(crate) wallet: wallet::SharedWallet,
     pub(crate) monitor: Arc<ldk::ChainMonitor>,
     pub(crate) manager: Arc<ldk::ChannelManager>,
+    pub(crate) depths: Arc<depth::Depths>,
     pub(crate) graph: Arc<ldk::Graph>,
     pub(crate) router: Arc<router::PlannedRouter>,
     pub(crate) scorer: Arc<RwLock<ldk::Scorer>>,
@@ -329,8 +333,8 @@ impl Node {
     }
 
     /// A new on-chain address.
-    pub async fn new_address(&self) -> Result<Address, FundError> {
-        self.inner.wallet.new_address().await
+    pub async fn new_address(&self, kind: AddressKind) -> Result<Address, FundError> {
+        self.inner.wallet.new_address(kind).await
     }
 
     /// Unspent coins of the wallet; the spent ones too, if wanted.

@@ -26,6 +26,7 @@ use tokio::runtime::Handle;
 use crate::NodeConfig;
 use crate::chain::{self, CatchUpError, CaughtUp, Finder, LoadedMonitor, Watched, WithFound};
 use crate::clock::unix_seconds;
+use crate::kept::GivenOut;
 use crate::keys::Seed;
 use crate::ldk::{
     ChainMonitor, ChannelManager, ChannelMonitor, Graph, Keys, MonitorPersister, Scorer, Sweeper,
@@ -112,15 +113,15 @@ pub(crate) async fn load(
 ) -> Result<Loaded, StartError> {
     let network = ground.config.network;
     let recovery = Recovery::load(&ground.store, &ground.keys)?;
-    let (begins, addresses) = match &recovery {
-        None => (tip, [0; 2]),
+    let (begins, given_out) = match &recovery {
+        None => (tip, GivenOut::default()),
         Some(recovery) => {
-            let (height, addresses) = recovery.wallet_begins();
-            (block_at(ground, height, tip).await?, addresses)
+            let (height, given_out) = recovery.wallet_begins();
+            (block_at(ground, height, tip).await?, given_out)
         }
     };
     let store = ground.store.clone();
-    let wallet = ChainWallet::open(store, seed, network, begins, addresses).await?;
+    let wallet = ChainWallet::open(store, seed, network, begins, given_out).await?;
     // What is made anew beside an older wallet (the sweeper is stored when it has something to sweep)
     // begins where the wallet stands: at the tip, it would hold up the start until all blocks are read.
     let tip = wallet.best_block();

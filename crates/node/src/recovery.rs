@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::Notify;
 
-use crate::kept::{Kept, KeptChannel};
+use crate::kept::{GivenOut, Kept, KeptChannel};
 use crate::ldk::Keys;
 use crate::{Inner, peer};
 use scripts::Scripts;
@@ -83,7 +83,8 @@ struct State {
     /// The wallet begins above this block, if it is new.
     birthday: u32,
     /// Addresses that the wallet had given out.
-    addresses: [u32; 2],
+    #[serde(flatten)]
+    given_out: GivenOut,
     /// Channels whose funding is not spent yet, as far as blocks were read.
     open: Vec<KeptChannel>,
     /// Those that are closed.
@@ -139,16 +140,20 @@ pub fn recovery_rows(
         rows.push((at, bytes));
     }
     let earliest = lists.iter().map(|kept| kept.birthday).min();
-    let given_out = |kind: fn(&[u32; 2]) -> u32| {
-        let most = lists.iter().map(|kept| kind(&kept.addresses)).max();
+    let most = |count: fn(&GivenOut) -> u32| {
+        let most = lists.iter().map(|kept| count(&kept.given_out)).max();
         most.unwrap_or(0).saturating_add(ADDRESSES_BEYOND)
+    };
+    let given_out = GivenOut {
+        addresses: [
+            most(|given_out| given_out.addresses[0]),
+            most(|given_out| given_out.addresses[1]),
+        ],
+        p2tr_addresses: most(|given_out| given_out.p2tr_addresses),
     };
     let state = State {
         birthday: birthday.or(earliest).unwrap_or(0),
-        addresses: [
-            given_out(|[external, _]| *external),
-            given_out(|[_, change]| *change),
-        ],
+        given_out,
         open,
         closed: Vec::new(),
         found: Vec::new(),
@@ -208,9 +213,9 @@ impl Recovery {
 
     /// The height of the block above which the wallet begins, if it is new, and how many addresses it
     /// had given out.
-    pub(crate) fn wallet_begins(&self) -> (u32, [u32; 2]) {
+    pub(crate) fn wallet_begins(&self) -> (u32, GivenOut) {
         let state = self.lock();
-        (state.birthday, state.addresses)
+        (state.birthday, state.given_out)
     }
 
     /// The last block that was read; `wallets` if none was.

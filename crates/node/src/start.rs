@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use crate::chain::{self, CatchUpError, CaughtUp, ChainView, Listeners};
 use crate::clock::{since_epoch, unix_seconds};
 use crate::closed_channel::Written;
+use crate::depth::{DEPTH_MAX, Depths};
 use crate::gossip::PatientGossip;
 use crate::keys::{Seed, SeedError};
 use crate::ldk::{Gossip, PeerManager};
@@ -160,9 +161,9 @@ fn user_config(network: Network) -> UserConfig {
     handshake.negotiate_anchors_zero_fee_htlc_tx = true;
     // As CLN: where a close pays is chosen when it comes.
     handshake.commit_upfront_shutdown_pubkey = false;
-    config
-        .channel_handshake_limits
-        .force_announced_channel_preference = false;
+    let limits = &mut config.channel_handshake_limits;
+    limits.force_announced_channel_preference = false;
+    limits.max_minimum_depth = DEPTH_MAX;
     // As other nodes do: who has only private channels could be paid by neighbours alone.
     config.accept_forwards_to_priv_channels = true;
     // CLN's default fees: 1 satoshi and 10 millionths.
@@ -199,8 +200,9 @@ fn join(
     ));
     let patient = PatientGossip::new(gossip.clone(), loaded.graph.clone(), &node_id);
     let channel_announced = patient.ours();
+    let depths = Arc::new(Depths::new(loaded.manager.clone()));
     let handlers = MessageHandler {
-        chan_handler: loaded.manager.clone(),
+        chan_handler: depths.clone(),
         route_handler: Arc::new(patient),
         onion_message_handler: Arc::new(IgnoringMessageHandler {}),
         custom_message_handler: Arc::new(IgnoringMessageHandler {}),
@@ -227,6 +229,7 @@ fn join(
         wallet: loaded.wallet,
         monitor: loaded.monitor,
         manager: loaded.manager,
+        depths,
         graph: loaded.graph,
         router: loaded.router,
         scorer: loaded.scorer,

@@ -1,21 +1,26 @@
 //! The on-chain wallet: BDK, with its changes kept in the one ordered file.
 //!
 //! It follows the chain as a listener beside LDK's own, makes addresses, pays (`spend.rs`), raises the
-//! fees of channels' transactions (`bump.rs`), and takes what closed channels pay back. Which blocks there
-//! are is `chain.rs`'s affair.
+//! fees of channels' transactions (`bump.rs`), and takes what closed channels pay back. What it holds, by
+//! which addresses, is in `holdings.rs`. Which blocks there are is `chain.rs`'s affair.
 
 mod bump;
+mod coin;
+mod holdings;
+mod select;
 mod spend;
 mod stuck;
 
 pub(crate) use bump::ClaimCoins;
+pub use coin::Coin;
+pub use holdings::AddressKind;
 pub(crate) use spend::Spend;
 pub(crate) use stuck::Raised;
 pub use stuck::StuckError;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bdk_wallet::chain::{BlockId, ChainPosition, ConfirmationBlockTime, Indexer, Merge, TxUpdate};
+use bdk_wallet::chain::{BlockId, ChainPosition, Merge};
 use bdk_wallet::error::CreateTxError;
 use bdk_wallet::template::Bip84;
 use bdk_wallet::{ChangeSet, KeychainKind, LoadError, Wallet};
@@ -33,10 +38,9 @@ use sendpay_store::kv::KvError;
 use thiserror::Error;
 
 use crate::clock::unix_seconds;
+use crate::kept::GivenOut;
 use crate::keys::Seed;
-
-/// Blocks after which a coinbase can be spent, by consensus.
-const COINBASE_MATURITY: u32 = bitcoin::blockdata::constants::COINBASE_MATURITY;
+use holdings::Holdings;
 
 const PRIMARY: &str = "sendpay";
 const SECONDARY: &str = "wallet";
@@ -115,6 +119,9 @@ pub enum FundError {
     /// The wallet could not sign all inputs.
     #[error("cannot sign the transaction: {0}")]
     Sign(String),
+    /// All addresses of the kind were given out.
+    #[error("the wallet has no more addresses of this kind")]
+    NoAddress,
     /// The wallet's change could not be made durable.
     #[error("cannot store the wallet's change: {0}")]
     Store(String),
@@ -123,32 +130,8 @@ pub enum FundError {
     Amount,
 }
 
-/// An unspent output of the wallet.
-#[derive(Clone, Debug)]
-pub struct Coin {
-    /// Where it is.
-    pub outpoint: OutPoint,
-    /// How much, in satoshi.
-    pub amount: Amount,
-    /// Its script.
-    pub script: ScriptBuf,
-    /// Its address on our network, when the script has one.
-    pub address: Option<Address>,
-    /// Height of its block; None while unconfirmed.
-    pub height: Option<u32>,
-    /// From a coinbase that is not deep enough to be spent.
-    pub immature: bool,
-    /// Spent by a transaction that the wallet knows.
-    pub spent: bool,
-    /// Set aside to raise the fee of a channel's transaction.
-    pub reserved: bool,
-}
-
-/// The addresses of others and those of change.
-const KINDS: [KeychainKind; 2] = [KeychainKind::External, KeychainKind::Internal];
-
 struct Inner {
-    wallet: Wallet,
+    held: Holdings,
     next_row: u64,
     bumps: bump::Bumps,
 }
@@ -163,13 +146,13 @@ pub(crate) struct ChainWallet {
 
 impl ChainWallet {
     /// Loads the wallet, or makes one whose first block is `tip` (nothing before it can be ours) and
-    /// that has given out so many addresses, for others and for change.
+    /// that has given out so many addresses.
     pub(crate) async fn open(
         store: Store,
         seed: &Seed,
         network: Network,
         tip: BlockLocator,
-        addresses: [u32; 2],
+        given_out: GivenOut,
     ) -> Result<ChainWallet, WalletError> {
         let (changes, keys) = read_changes(&store)?;
         let next_row = keys
@@ -184,6 +167,7 @@ impl ChainWallet {
             .check_network(network)
             .load_wallet_no_persist(changes.clone().unwrap_or_default())
             .map_err(Box::new)?;
+        let is_new = loaded.is_none();
         let wallet = match loaded {
             Some(wallet) => wallet,
             None => {
@@ -202,18 +186,19 @@ impl ChainWallet {
                 wallet
                     .apply_update(update)
                     .map_err(|cause| WalletError::Tip(cause.to_string()))?;
-                for (kind, count) in KINDS.into_iter().zip(addresses) {
-                    if let Some(last) = count.checked_sub(1) {
-                        wallet.reveal_addresses_to(kind, last).for_each(drop);
-                    }
-                }
                 wallet
             }
         };
+        let known = changes.clone().unwrap_or_default().indexer;
+        let mut held = Holdings::new(wallet, seed.master(), known)
+            .map_err(|cause| WalletError::Descriptor(cause.to_string()))?;
+        if is_new {
+            held.give_out(given_out);
+        }
         let bumps = bump::read(&store)?;
         let this = ChainWallet {
             inner: Mutex::new(Inner {
-                wallet,
+                held,
                 next_row,
                 bumps,
             }),
@@ -261,7 +246,7 @@ impl ChainWallet {
 
     /// Queues what changed in the wallet since the last call.
     fn keep(&self, inner: &mut Inner) -> Option<KvTicket> {
-        let changes = inner.wallet.take_staged()?;
+        let changes = inner.held.take_changes()?;
         let body = match serde_json::to_vec(&changes) {
             Ok(body) => body,
             Err(cause) => {
@@ -277,7 +262,7 @@ impl ChainWallet {
 
     /// The last block that the wallet has seen.
     pub(crate) fn best_block(&self) -> BlockLocator {
-        let tip = self.lock().wallet.latest_checkpoint();
+        let tip = self.lock().held.wallet.latest_checkpoint();
         let mut blocks = tip.iter();
         let mut locator = BlockLocator::new(tip.hash(), tip.height());
         blocks.next();
@@ -293,54 +278,47 @@ impl ChainWallet {
         locator
     }
 
-    /// The height below which it was paid nothing, and how many addresses it has given out, for others
-    /// and for change.
-    pub(crate) fn extent(&self) -> (u32, [u32; 2]) {
+    /// The height below which it was paid nothing, and how many addresses it has given out.
+    pub(crate) fn extent(&self) -> (u32, GivenOut) {
         let inner = self.lock();
-        let blocks = inner.wallet.latest_checkpoint();
+        let blocks = inner.held.wallet.latest_checkpoint();
         // The first is the network's first, whenever the wallet was made.
         let heights = blocks.iter().map(|block| block.height());
         let birthday = heights.filter(|height| *height > 0).last();
-        let given_out = KINDS.map(|kind| {
-            let last = inner.wallet.derivation_index(kind);
-            last.map_or(0, |last| last.saturating_add(1))
-        });
-        (birthday.unwrap_or(0), given_out)
+        (birthday.unwrap_or(0), inner.held.given_out())
     }
 
-    /// A new address (BIP84, p2wpkh), durable before it is shown.
-    pub(crate) async fn new_address(&self) -> Result<Address, FundError> {
-        let (address, ticket) = {
+    /// A new address, durable before it is shown.
+    pub(crate) async fn new_address(&self, kind: AddressKind) -> Result<Address, FundError> {
+        let (script, ticket) = {
             let mut inner = self.lock();
-            let address = inner
-                .wallet
-                .reveal_next_address(KeychainKind::External)
-                .address;
-            (address, self.keep(&mut inner))
+            (inner.held.new_script(kind), self.keep(&mut inner))
         };
         settle(ticket).await.map_err(FundError::Store)?;
-        Ok(address)
+        let script = script.ok_or(FundError::NoAddress)?;
+        Address::from_script(&script, self.network).map_err(|_| FundError::NoAddress)
     }
 
     /// Forgets a transaction that will not be sent, so that its inputs are free again.
     pub(crate) fn forget(&self, txid: Txid) {
         let mut inner = self.lock();
-        inner.wallet.apply_evicted_txs([(txid, unix_seconds())]);
+        inner
+            .held
+            .wallet
+            .apply_evicted_txs([(txid, unix_seconds())]);
         drop(self.keep(&mut inner));
     }
 
-    /// Every script that may be paid: those of all addresses that were given out, and of some to come.
+    /// Every script that may be paid.
     pub(crate) fn scripts(&self) -> Vec<ScriptBuf> {
-        let inner = self.lock();
-        let all = inner.wallet.spk_index().inner().all_spks();
-        all.values().cloned().collect()
+        self.lock().held.scripts()
     }
 
     /// The transactions of the wallet that are in blocks, with these.
     pub(crate) fn confirmed(&self) -> Vec<(Txid, u32, BlockHash)> {
         let inner = self.lock();
         let blocks = inner
-            .wallet
+            .held
             .transactions()
             .filter_map(|found| match found.chain_position {
                 ChainPosition::Confirmed { anchor, .. } => {
@@ -355,34 +333,7 @@ impl ChainWallet {
     /// Takes a transaction of a block that the wallet has heard of already.
     pub(crate) fn confirm_late(&self, late: &Confirmed) {
         let mut inner = self.lock();
-        let block_id = BlockId {
-            height: late.height,
-            hash: late.header.block_hash(),
-        };
-        let anchor = ConfirmationBlockTime {
-            block_id,
-            confirmation_time: u64::from(late.header.time),
-        };
-        let transaction = Arc::new(late.transaction.clone());
-        let is_ours = inner.wallet.spk_index().is_tx_relevant(&transaction);
-        if !is_ours {
-            return;
-        }
-        let mut tx_update = TxUpdate::default();
-        tx_update
-            .anchors
-            .insert((anchor, transaction.compute_txid()));
-        tx_update.txs.push(transaction);
-        let update = bdk_wallet::Update {
-            tx_update,
-            // Of a block that is older than the wallet's first, nothing is known until now.
-            chain: Some(inner.wallet.latest_checkpoint().insert(block_id)),
-            ..Default::default()
-        };
-        if let Err(cause) = inner.wallet.apply_update(update) {
-            let height = late.height;
-            tracing::error!(height, %cause, "the wallet cannot join this block to its chain");
-        }
+        inner.held.confirm_late(late);
         drop(self.keep(&mut inner));
     }
 
@@ -390,56 +341,12 @@ impl ChainWallet {
     pub(crate) fn unconfirmed(&self) -> Vec<Transaction> {
         let inner = self.lock();
         inner
-            .wallet
+            .held
             .transactions()
             .filter(|found| !found.chain_position.is_confirmed())
             .map(|found| found.tx_node.tx.as_ref().clone())
             .collect()
     }
-
-    /// Every unspent output; the spent ones too, if wanted.
-    pub(crate) fn coins(&self, spent_too: bool) -> Vec<Coin> {
-        let inner = self.lock();
-        let reserved = bump::set_aside(&inner.bumps);
-        inner
-            .wallet
-            .list_output()
-            .filter(|output| spent_too || !output.is_spent)
-            .map(|output| {
-                let height = output.chain_position.confirmation_height_upper_bound();
-                Coin {
-                    outpoint: output.outpoint,
-                    amount: output.txout.value,
-                    address: Address::from_script(&output.txout.script_pubkey, self.network).ok(),
-                    script: output.txout.script_pubkey,
-                    height,
-                    immature: is_immature(&inner.wallet, output.outpoint.txid, height),
-                    spent: output.is_spent,
-                    reserved: !output.is_spent && reserved.contains(&output.outpoint),
-                }
-            })
-            .collect()
-    }
-}
-
-/// Whether it is the output of a coinbase, in a block of this height, that cannot be spent yet.
-fn is_immature(wallet: &Wallet, txid: Txid, height: Option<u32>) -> bool {
-    let next = wallet.latest_checkpoint().height().saturating_add(1);
-    let young = height.is_some_and(|height| height.saturating_add(COINBASE_MATURITY) > next);
-    let found = young.then(|| wallet.get_tx(txid)).flatten();
-    found.is_some_and(|found| found.tx_node.tx.is_coinbase())
-}
-
-/// Unconfirmed outputs that somebody else's transaction pays us: it may be replaced, and what
-/// spends them would be lost with it. Our own unconfirmed change is ours to spend.
-fn strangers(wallet: &Wallet) -> Vec<OutPoint> {
-    wallet
-        .list_unspent()
-        .filter(|output| {
-            output.keychain == KeychainKind::External && output.chain_position.is_unconfirmed()
-        })
-        .map(|output| output.outpoint)
-        .collect()
 }
 
 type KvTicket = sendpay_store::Ticket<Result<(), KvError>>;
@@ -495,7 +402,7 @@ impl Listen for ChainWallet {
 
     fn block_connected(&self, block: &Block, height: u32) {
         let mut inner = self.lock();
-        if let Err(cause) = inner.wallet.apply_block(block, height) {
+        if let Err(cause) = inner.held.take_block(block, height) {
             tracing::error!(height, %cause, "the wallet cannot join this block to its chain");
         }
         drop(self.keep(&mut inner));
@@ -510,7 +417,8 @@ impl ChangeDestinationSource for ChainWallet {
     async fn get_change_destination_script(&self) -> Result<ScriptBuf, ()> {
         let (script, ticket) = {
             let mut inner = self.lock();
-            let address = inner.wallet.reveal_next_address(KeychainKind::Internal);
+            let wallet = &mut inner.held.wallet;
+            let address = wallet.reveal_next_address(KeychainKind::Internal);
             (address.script_pubkey(), self.keep(&mut inner))
         };
         settle(ticket).await.map_err(|_| ())?;

@@ -39,6 +39,7 @@ pub(super) async fn run(
         feerate: params.feerate.map(|rate| onchain::feerate(daemon, rate)),
         confirmations_min: params.minconf,
         outputs: outputs.map(|outputs| outputs.0.iter().map(onchain::outpoint).collect()),
+        depth_min: params.mindepth.unwrap_or(0),
         reserve: params.reserve.map(|Sat(sat)| Amount::from_sat(sat)),
         close_to: close_to.transpose()?,
         steps: None,
@@ -65,11 +66,6 @@ fn not_built(params: &FundChannel) -> Result<(), RpcError> {
     let given = [
         ("request_amt", params.request_amt.is_some(), leases),
         ("compact_lease", params.compact_lease.is_some(), leases),
-        (
-            "mindepth",
-            params.mindepth.is_some(),
-            "LDK takes the depth that the other end asks for",
-        ),
         (
             "channel_type",
             params.channel_type.is_some(),

@@ -1,250 +1,57 @@
 //! Channels with anchors whose close meets a mempool that has grown dearer: their fees are raised by coins
 //! of the wallet until all is where it belongs, to the satoshi.
 
-use std::collections::HashMap;
+mod dear;
 
-use bitcoin::consensus::encode::deserialize_hex;
 use bitcoin::{OutPoint, Transaction, Txid};
 use serde_json::{Value, json};
 
-use crate::harness::{
-    Backend, Chain, Node, Pair, Pressure, SMALL_MEMPOOL, direct, wait_for, with_every_backend,
-};
+use crate::harness::{Backend, Node, Pair, wait_for, with_every_backend};
+use dear::{Account, Dear, funds_sat, outputs, reserved, sat};
 
 /// Ten satoshi for a virtual byte, and thirty: more than a commitment transaction has.
 const DEAR: u64 = 10_000;
 const DEARER: u64 = 30_000;
-
-/// What only fills the mempool is larger, in virtual bytes.
-const FILLER_LEAST: u64 = 10_000;
 
 /// Of nobody here.
 const ELSEWHERE: &str = "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqgw";
 
 with_every_backend! {
     a_forced_close_that_the_mempool_has_grown_too_dear_for_is_raised_with_its_htlc_and_loses_only_fees,
+    it_is_raised_by_p2tr_coins_alone_too,
     what_was_raised_before_a_crash_is_raised_further_after_it_with_the_same_coins,
     a_close_without_coins_warns_and_goes_on_by_itself_when_one_comes,
     a_sweep_that_waits_while_fees_rise_is_sent_again_at_the_new_rate,
 }
 
-/// Alice and bob with a channel, and a mempool that can be made dear.
-struct Dear {
-    pair: Pair,
-    pressure: Pressure,
-}
-
-impl Dear {
-    fn on(backend: Backend, settings: &[&str]) -> Dear {
-        let options = [SMALL_MEMPOOL, "-txindex"];
-        let pair = match backend {
-            Backend::Bitcoind => Pair::over(|dir| Chain::bitcoind_with(dir, &options), settings),
-            Backend::Electrs => Pair::over(|dir| Chain::electrs_with(dir, &options), settings),
-            Backend::Embedded => Pair::on(backend, settings),
-        };
-        let pressure = pair.chain.prepare_pressure(2);
-        for node in [&pair.alice, &pair.bob] {
-            node.wait_for_height(pair.chain.height());
-        }
-        Dear { pair, pressure }
-    }
-
-    fn press(&mut self, sat_per_kvb: u64) {
-        self.pair.chain.press(&mut self.pressure, sat_per_kvb);
-    }
-
-    /// Has an HTLC of alice's wait at bob, who then goes away for good; its hash.
-    fn leave_htlc(&mut self, amount_msat: u64) -> Value {
-        let pair = &mut self.pair;
-        let hold = json!({
-            "amount_msat": amount_msat, "label": "held", "description": "", "cltv": 50,
-        });
-        let invoice = pair.bob.call("holdinvoice", hold);
-        let mut params = direct(&pair.bob, &pair.channel, &invoice, amount_msat);
-        params["route"][0]["delay"] = json!(50);
-        pair.alice.call("sendpay", params);
-        wait_for("an invoice held", || {
-            let listed = pair.bob.call("listinvoices", json!({}));
-            (listed["invoices"][0]["hold_state"] == "held").then_some(())
-        });
-        pair.bob.kill();
-        invoice["payment_hash"].clone()
-    }
-
-    /// Closes the channel without bob; its commitment transaction.
-    fn force_close(&self) -> Transaction {
-        let params = json!({"id": self.pair.bob.id, "unilateraltimeout": 1});
-        let closed = self.pair.alice.call("close", params);
-        assert_eq!(closed["type"], "unilateral");
-        deserialize_hex(closed["txs"][0].as_str().unwrap()).unwrap()
-    }
-
-    /// A block with nothing in it, which has alice look at the rates again.
-    fn pass(&self) {
-        self.pair.chain.mine_only(&[]);
-        self.pair.alice.wait_for_height(self.pair.chain.height());
-    }
-
-    fn mine(&self, blocks: u32) {
-        self.pair.chain.mine(blocks);
-        self.pair.alice.wait_for_height(self.pair.chain.height());
-    }
-
-    /// The entry of a transaction that waits for a block.
-    fn waiting(&self, txid: Txid) -> Option<Value> {
-        let entry = self
-            .pair
-            .chain
-            .ask_anyway("getmempoolentry", &[json!(txid)]);
-        entry.ok()
-    }
-
-    /// Fee of a transaction and of what spends it, in satoshi for 1000 virtual bytes.
-    fn package_rate(&self, txid: Txid) -> Option<u64> {
-        let entry = self.waiting(txid)?;
-        let fee = sat(&entry["fees"]["descendant"]);
-        Some(fee * 1_000 / entry["descendantsize"].as_u64().unwrap())
-    }
-
-    /// Waits, with empty blocks, until a transaction is in the mempool and pays that much.
-    fn wait_for_rate(&self, txid: Txid, sat_per_kvb: u64) {
-        wait_for("a transaction at a rate", || {
-            self.pass();
-            self.package_rate(txid).filter(|rate| *rate >= sat_per_kvb)
-        });
-    }
-
-    /// The transaction that waits and spends an output of another, but for what is given.
-    fn spender_of(&self, parent: Txid, but: &[Txid]) -> Option<Transaction> {
-        let waiting = self.pair.chain.ask("getrawmempool", &[json!(true)]);
-        waiting
-            .as_object()
-            .unwrap()
-            .iter()
-            .find_map(|(txid, entry)| {
-                if entry["vsize"].as_u64().unwrap() > FILLER_LEAST {
-                    return None;
-                }
-                let raw = self
-                    .pair
-                    .chain
-                    .ask_anyway("getrawtransaction", &[json!(txid)]);
-                let found: Transaction = deserialize_hex(raw.ok()?.as_str()?).unwrap();
-                let spends = found
-                    .input
-                    .iter()
-                    .any(|input| input.previous_output.txid == parent);
-                (spends && !but.contains(&found.compute_txid())).then_some(found)
-            })
-    }
-}
-
-impl Dear {
-    /// What spends an output of a transaction, once it is not being replaced.
-    fn child_of(&self, parent: Txid) -> Transaction {
-        wait_for("what pays for it", || self.spender_of(parent, &[]))
-    }
-}
-
-fn sat(bitcoins: &Value) -> u64 {
-    bitcoin::Amount::from_btc(bitcoins.as_f64().unwrap())
-        .unwrap()
-        .to_sat()
-}
-
-fn outputs(node: &Node) -> Vec<Value> {
-    let funds = node.call("listfunds", json!({}));
-    funds["outputs"].as_array().unwrap().clone()
-}
-
-/// All coins of a wallet, in sat.
-fn funds_sat(node: &Node) -> u64 {
-    let amounts = outputs(node);
-    let amounts = amounts
-        .iter()
-        .map(|output| output["amount_msat"].as_u64().unwrap());
-    amounts.sum::<u64>() / 1_000
-}
-
-fn reserved(node: &Node) -> Vec<OutPoint> {
-    let outputs = outputs(node).into_iter();
-    let reserved = outputs.filter(|output| output["reserved"] == true);
-    reserved
-        .map(|output| {
-            let name = format!("{}:{}", output["txid"].as_str().unwrap(), output["output"]);
-            name.parse().unwrap()
-        })
-        .collect()
-}
-
-/// What became of the money of a transaction and of everything that stands on it in blocks.
-#[derive(Default)]
-struct Account {
-    fees: u64,
-    /// Unspent, and not in the wallet.
-    elsewhere: Vec<u64>,
-}
-
-impl Account {
-    /// Of a channel's commitment transaction: `funded` sat went in.
-    fn of(dear: &Dear, commitment: Txid, from_height: u32) -> Account {
-        let chain = &dear.pair.chain;
-        let mut family: HashMap<Txid, Transaction> = HashMap::new();
-        for height in from_height..=chain.height() {
-            let hash = chain.ask("getblockhash", &[json!(height)]);
-            let block = chain.ask("getblock", &[hash, json!(0)]);
-            let block: bitcoin::Block = deserialize_hex(block.as_str().unwrap()).unwrap();
-            for transaction in block.txdata {
-                let txid = transaction.compute_txid();
-                let mut inputs = transaction.input.iter();
-                if txid == commitment
-                    || inputs.any(|input| family.contains_key(&input.previous_output.txid))
-                {
-                    family.insert(txid, transaction);
-                }
-            }
-        }
-        let amount = |outpoint: &OutPoint| {
-            let raw = chain.ask("getrawtransaction", &[json!(outpoint.txid), json!(0)]);
-            let from: Transaction = deserialize_hex(raw.as_str().unwrap()).unwrap();
-            from.output[outpoint.vout as usize].value.to_sat()
-        };
-        let in_wallet: Vec<OutPoint> = outputs(&dear.pair.alice)
-            .iter()
-            .map(|output| {
-                let name = format!("{}:{}", output["txid"].as_str().unwrap(), output["output"]);
-                name.parse().unwrap()
-            })
-            .collect();
-        let mut account = Account::default();
-        for (txid, transaction) in &family {
-            let inputs = transaction.input.iter();
-            let taken: u64 = inputs.map(|input| amount(&input.previous_output)).sum();
-            let given: u64 = transaction
-                .output
-                .iter()
-                .map(|output| output.value.to_sat())
-                .sum();
-            account.fees += taken - given;
-            for (vout, output) in (0..).zip(&transaction.output) {
-                let outpoint = OutPoint { txid: *txid, vout };
-                let spent = family.values().flat_map(|other| &other.input);
-                let is_spent = spent
-                    .into_iter()
-                    .any(|input| input.previous_output == outpoint);
-                if !is_spent && !in_wallet.contains(&outpoint) {
-                    account.elsewhere.push(output.value.to_sat());
-                }
-            }
-        }
-        account
-    }
-}
-
 fn a_forced_close_that_the_mempool_has_grown_too_dear_for_is_raised_with_its_htlc_and_loses_only_fees(
     backend: Backend,
 ) {
-    let mut dear = Dear::on(backend, &[]);
+    let raised = close_dear(Dear::on(backend, &[]));
+    assert!(raised.iter().all(|coin| coin.len() == 2), "p2wpkh");
+}
+
+fn it_is_raised_by_p2tr_coins_alone_too(backend: Backend) {
+    let dear = Dear::on(backend, &[]);
+    let own = dear.pair.alice.call("newaddr", json!(["p2tr"]))["p2tr"].clone();
+    let all = json!({"destination": own, "satoshi": "all", "feerate": "5000perkb"});
+    dear.pair.alice.call("withdraw", all);
+    dear.mine(1);
+    let [coin] = &outputs(&dear.pair.alice)[..] else {
+        panic!("one coin")
+    };
+    assert_eq!(
+        (&coin["address"], &coin["status"]),
+        (&own, &json!("confirmed"))
+    );
+    let raised = close_dear(dear);
+    // One signature and nothing else.
+    assert!(raised.iter().all(|coin| coin.len() == 1), "p2tr");
+}
+
+/// A close with an HTLC in a mempool that has grown too dear for it; the witnesses of the coin that paid for
+/// the commitment transaction.
+fn close_dear(mut dear: Dear) -> Vec<bitcoin::Witness> {
     let listed = dear.pair.alice.call("listpeerchannels", json!({}));
     let kind = json!({"bits": [12, 22], "names": ["static_remotekey/even", "anchors/even"]});
     assert_eq!(listed["channels"][0]["channel_type"], kind);
@@ -312,6 +119,9 @@ fn a_forced_close_that_the_mempool_has_grown_too_dear_for_is_raised_with_its_htl
     wait_for("coins to be free", || {
         reserved(&dear.pair.alice).is_empty().then_some(())
     });
+    let inputs = child.input.into_iter();
+    let of_wallet = inputs.filter(|input| input.previous_output.txid != txid);
+    of_wallet.map(|input| input.witness).collect()
 }
 
 fn what_was_raised_before_a_crash_is_raised_further_after_it_with_the_same_coins(backend: Backend) {

@@ -49,6 +49,7 @@ mod seed;
 mod settled_on_chain;
 mod splits;
 mod stuck;
+mod taproot;
 mod unusable_stores;
 mod xpays;
 mod zmq;

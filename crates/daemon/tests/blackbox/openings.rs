@@ -6,6 +6,7 @@ use crate::harness::{Backend, Chain, Node, Pair, wait_for, with_every_backend};
 
 with_every_backend! {
     funding_that_was_not_sent_before_a_crash_is_sent_after_it,
+    a_channel_is_as_deep_as_was_asked_for_before_it_is_used_also_through_a_crash,
 }
 
 fn funding_that_was_not_sent_before_a_crash_is_sent_after_it(backend: Backend) {
@@ -32,6 +33,52 @@ fn funding_that_was_not_sent_before_a_crash_is_sent_after_it(backend: Backend) {
     chain.mine(1);
     let channel = &listed["channels"][0]["channel_id"];
     wait_for("a usable channel", || alice.usable_channel(channel));
+}
+
+fn a_channel_is_as_deep_as_was_asked_for_before_it_is_used_also_through_a_crash(backend: Backend) {
+    let dir = tempfile::tempdir().unwrap();
+    let chain = Chain::with(dir.path(), backend);
+    let mut alice = Node::start(dir.path(), "alice", &chain, &[]);
+    let bob = Node::start(dir.path(), "bob", &chain, &[]);
+    alice.fund(&chain);
+    alice.connect(&bob);
+    let open = |depth: u32| json!({"id": bob.id, "amount": 1_000_000, "mindepth": depth});
+    let told = alice.refused("fundchannel", open(145));
+    assert_eq!(
+        (told.code, told.message.as_str()),
+        (-32602, "mindepth: should be at most 144 blocks")
+    );
+    let deep = alice.call("fundchannel", open(6));
+    assert_eq!(deep["mindepth"], 6);
+    // Bob asks for one block, and gets it.
+    let usual = alice.call("fundchannel", open(0));
+    assert_eq!(usual["mindepth"], 1);
+    let state = |alice: &Node| {
+        let by_id = json!({"channel_id": deep["channel_id"]});
+        alice.call("listpeerchannels", by_id)["channels"][0]["state"].clone()
+    };
+    let reach = |alice: &Node, blocks: u32| {
+        chain.mine(blocks);
+        for node in [alice, &bob] {
+            node.wait_for_height(chain.height());
+        }
+        // What could be used by now can be: they came in the same block, and are reestablished together.
+        wait_for("the usual channel", || {
+            bob.usable_channel(&usual["channel_id"])?;
+            alice.usable_channel(&usual["channel_id"])
+        });
+    };
+    reach(&alice, 3);
+    assert_eq!(state(&alice), "CHANNELD_AWAITING_LOCKIN");
+    alice.kill();
+    alice.resume();
+    reach(&alice, 2);
+    assert_eq!(state(&alice), "CHANNELD_AWAITING_LOCKIN");
+    reach(&alice, 1);
+    wait_for("the deep channel", || {
+        bob.usable_channel(&deep["channel_id"])?;
+        alice.usable_channel(&deep["channel_id"])
+    });
 }
 
 #[test]

@@ -211,6 +211,84 @@ fn the_words_alone_bring_back_what_peers_close() {
     assert_eq!(pair.alice.payments(), Vec::<Value>::new());
 }
 
+/// More than are looked for without a count.
+const MANY_ADDRESSES: usize = 260;
+
+#[test]
+fn coins_on_p2tr_addresses_are_found_again_as_many_as_were_given_out() {
+    let mut pair = Pair::start();
+    let own = || pair.alice.call("newaddr", json!(["p2tr"]))["p2tr"].clone();
+    let first = own();
+    pair.alice.call("withdraw", json!([first, 1_000_000]));
+    for _ in 0..MANY_ADDRESSES {
+        own();
+    }
+    let last = own();
+    pair.chain.mine(1);
+    pair.alice.wait_for_height(pair.chain.height());
+    let outputs = list(&pair.alice, "listfunds", "outputs").into_iter();
+    let change: Vec<String> = outputs
+        .filter(|output| output["address"] != first)
+        .map(|output| format!("{}:{}", output["txid"].as_str().unwrap(), output["output"]))
+        .collect();
+    let of_change = json!({"destination": last, "satoshi": 2_000_000, "utxos": change});
+    pair.alice.call("withdraw", of_change);
+    pair.chain.mine(1);
+    pair.alice.wait_for_height(pair.chain.height());
+    let words = pair.words();
+    let file = pair.backup_file();
+    // The list is made anew at a start, else once in a minute.
+    pair.alice.kill();
+    pair.alice.resume();
+    wait_for("the addresses in the backup", || {
+        done(&run(&pair.alice, &["backup", text(&file)]));
+        let list = opened(&words, &file);
+        let count = format!("\"p2tr_addresses\":{}", MANY_ADDRESSES + 2);
+        String::from_utf8_lossy(&list)
+            .contains(&count)
+            .then_some(())
+    });
+    let found = |pair: &Pair| {
+        let outputs = list(&pair.alice, "listfunds", "outputs").into_iter();
+        let mut found: Vec<Value> = outputs
+            .filter(|output| output["status"] == "confirmed")
+            .filter(|output| [&first, &last].contains(&&output["address"]))
+            .map(|output| output["amount_msat"].clone())
+            .collect();
+        found.sort_by_key(Value::to_string);
+        found
+    };
+    assert_eq!(found(&pair), [1_000_000_000, 2_000_000_000]);
+    let read_all = |pair: &Pair| {
+        wait_for("the blocks", || {
+            let info = pair.alice.call("getinfo", json!({}));
+            info.get("warning_lightningd_sync").is_none().then_some(())
+        });
+    };
+
+    pair.lose_alice();
+    pair.alice
+        .spawn_as(&["recover", "--words", text(&words), "--birthday", "0"]);
+    pair.alice.wait_for_socket();
+    read_all(&pair);
+    assert_eq!(
+        found(&pair),
+        [1_000_000_000],
+        "the words alone know no count"
+    );
+
+    pair.lose_alice();
+    pair.alice
+        .spawn_as(&["recover", "--words", text(&words), "--backup", text(&file)]);
+    pair.alice.wait_for_socket();
+    read_all(&pair);
+    assert_eq!(found(&pair), [1_000_000_000, 2_000_000_000]);
+    // Found is spendable.
+    let all = json!(["bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqgw", 2_500_000]);
+    pair.alice.call("withdraw", all);
+    pair.chain.mine(1);
+}
+
 /// The whole of a backup, decrypted.
 fn opened(words: &Path, file: &Path) -> Vec<u8> {
     let words = fs::read_to_string(words).unwrap();

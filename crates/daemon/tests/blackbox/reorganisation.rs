@@ -117,10 +117,12 @@ fn a_channel_whose_funding_block_is_taken_back_is_closed_and_its_coins_return(ba
 fn coins_of_a_reorganised_block_leave_the_wallet_and_come_again_with_another(backend: Backend) {
     let pair = Pair::on(backend, &[]);
     let before = funds_msat(&pair.bob);
-    let address = pair.bob.call("newaddr", json!({"addresstype": "bech32"}));
-    let address = address["bech32"].as_str().unwrap();
-    pair.chain.mine_to(1, address);
-    pair.chain.mine(2);
+    let made = pair.bob.call("newaddr", json!(["all"]));
+    let addresses = [&made["bech32"], &made["p2tr"]].map(|made| made.as_str().unwrap());
+    for address in addresses {
+        pair.chain.mine_to(1, address);
+    }
+    pair.chain.mine(1);
     pair.bob.wait_for_height(pair.chain.height());
     pair.reorganise(3);
     pair.chain.mine(100);
@@ -130,11 +132,13 @@ fn coins_of_a_reorganised_block_leave_the_wallet_and_come_again_with_another(bac
         before,
         "a coinbase that is in no block is no coin"
     );
-    pair.chain.mine_to(1, address);
+    for address in addresses {
+        pair.chain.mine_to(1, address);
+    }
     pair.chain.mine(100);
     pair.bob.wait_for_height(pair.chain.height());
-    // The first halving is past: one coinbase, not two.
-    assert_eq!(funds_msat(&pair.bob), before + 25 * 100_000_000_000);
+    // The first halving is past: one coinbase each, not two.
+    assert_eq!(funds_msat(&pair.bob), before + 50 * 100_000_000_000);
 }
 
 fn a_held_htlc_outlives_three_reorganised_blocks_and_a_restart(backend: Backend) {

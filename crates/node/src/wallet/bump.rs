@@ -9,10 +9,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bdk_wallet::{KeychainKind, SignOptions, Wallet};
+use bdk_wallet::{KeychainKind, LocalOutput};
 use bitcoin::hashes::Hash;
 use bitcoin::hex::{DisplayHex, FromHex};
-use bitcoin::{Amount, OutPoint, Psbt, ScriptBuf, Transaction, TxOut, WPubkeyHash};
+use bitcoin::key::TweakedPublicKey;
+use bitcoin::{Amount, OutPoint, Psbt, ScriptBuf, Transaction, TxOut, WPubkeyHash, XOnlyPublicKey};
 use lightning::chain::ClaimId;
 use lightning::ln::types::ChannelId;
 use lightning::util::wallet_utils::{
@@ -21,14 +22,15 @@ use lightning::util::wallet_utils::{
 use sendpay_store::Store;
 use serde_json::{Value, json};
 
-use super::{ChainWallet, SharedWallet, WalletError, is_immature, settle};
+use super::coin::{confirmed, worth};
+use super::{ChainWallet, SharedWallet, WalletError, settle};
 use crate::logger::NodeLogger;
 
 const PRIMARY: &str = "sendpay";
 const SECONDARY: &str = "bumps";
 
-/// Bytes of a p2wpkh script before its hash: version 0, and the length of the hash.
-const P2WPKH_HEAD_BYTES: usize = 2;
+/// Bytes of a witness script before its program: the version, and the length of the program.
+const WITNESS_HEAD_BYTES: usize = 2;
 
 /// The coins of one claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,12 +96,10 @@ impl ChainWallet {
         let taken = set_aside(&inner.bumps);
         let own = inner.bumps.get(&claim.0);
         let is_own = |coin: &OutPoint| own.is_some_and(|own| own.coins.contains(coin));
-        let all = confirmed(&inner.wallet);
+        let all = confirmed(&inner.held);
         let offer = |wanted: &dyn Fn(&OutPoint) -> bool| -> Vec<Utxo> {
-            let coins = all.iter().filter(|(outpoint, _)| wanted(outpoint));
-            coins
-                .filter_map(|(outpoint, output)| utxo(*outpoint, output))
-                .collect()
+            let coins = all.iter().filter(|coin| wanted(&coin.outpoint));
+            coins.filter_map(utxo).collect()
         };
         [
             offer(&is_own),
@@ -164,7 +164,8 @@ impl ChainWallet {
     async fn bump_change(&self) -> Result<ScriptBuf, String> {
         let (script, ticket) = {
             let mut inner = self.lock();
-            let address = inner.wallet.next_unused_address(KeychainKind::Internal);
+            let wallet = &mut inner.held.wallet;
+            let address = wallet.next_unused_address(KeychainKind::Internal);
             (address.script_pubkey(), self.keep(&mut inner))
         };
         settle(ticket).await?;
@@ -173,62 +174,64 @@ impl ChainWallet {
 
     fn transaction(&self, outpoint: OutPoint) -> Option<Transaction> {
         let inner = self.lock();
-        let found = inner.wallet.get_tx(outpoint.txid)?;
+        let found = inner.held.wallet.get_tx(outpoint.txid)?;
         Some(found.tx_node.tx.as_ref().clone())
     }
 
     /// Signs the inputs that are the wallet's; those of the channel are LDK's to sign.
     fn sign_own_inputs(&self, mut psbt: Psbt) -> Result<Transaction, String> {
         let inner = self.lock();
+        let held = &inner.held;
+        let unspent: HashMap<OutPoint, LocalOutput> =
+            held.unspent().map(|coin| (coin.outpoint, coin)).collect();
+        let mut own = Vec::new();
         let inputs = psbt.unsigned_tx.input.iter().zip(&mut psbt.inputs);
-        for (input, known) in inputs {
+        for (index, (input, known)) in inputs.enumerate() {
             let spent = known.witness_utxo.as_ref();
-            if !spent.is_some_and(|spent| inner.wallet.is_mine(spent.script_pubkey.clone())) {
+            if !spent.is_some_and(|spent| held.is_mine(&spent.script_pubkey)) {
                 continue;
             }
             // A block may have come since it was chosen.
-            let output = inner.wallet.get_utxo(input.previous_output);
-            let output =
-                output.ok_or_else(|| format!("{} was spent meanwhile", input.previous_output))?;
-            *known = inner
-                .wallet
-                .get_psbt_input(output, None, true)
-                .map_err(|cause| cause.to_string())?;
+            let coin = unspent.get(&input.previous_output).cloned();
+            let coin =
+                coin.ok_or_else(|| format!("{} was spent meanwhile", input.previous_output))?;
+            *known = held.input(coin).map_err(|cause| cause.to_string())?;
+            own.push((index, input.previous_output));
         }
         // What it says of the channel's inputs is no error; whether ours are signed is seen below.
-        let _inputs_of_the_channel = psbt.sign(&self.master, inner.wallet.secp_ctx());
-        inner
-            .wallet
-            .finalize_psbt(&mut psbt, SignOptions::default())
+        let _inputs_of_the_channel = psbt.sign(&self.master, held.wallet.secp_ctx());
+        held.finalize(&mut psbt)
             .map_err(|cause| cause.to_string())?;
-        let ours = psbt.unsigned_tx.input.iter().zip(&psbt.inputs);
-        for (input, signed) in ours {
-            let own = inner.wallet.get_utxo(input.previous_output).is_some();
-            if own && signed.final_script_witness.is_none() {
-                return Err(format!("{} could not be signed", input.previous_output));
+        for (index, outpoint) in own {
+            let signed = psbt.inputs.get(index);
+            if signed.is_none_or(|signed| signed.final_script_witness.is_none()) {
+                return Err(format!("{outpoint} could not be signed"));
             }
         }
         Ok(psbt.extract_tx_unchecked_fee_rate())
     }
 }
 
-/// Coins in a block that may be spent now.
-fn confirmed(wallet: &Wallet) -> Vec<(OutPoint, TxOut)> {
-    let coins = wallet.list_unspent().filter(|coin| {
-        let height = coin.chain_position.confirmation_height_upper_bound();
-        height.is_some() && !is_immature(wallet, coin.outpoint.txid, height)
-    });
-    coins.map(|coin| (coin.outpoint, coin.txout)).collect()
-}
-
-/// A coin as LDK counts its weight. The wallet has p2wpkh only.
-fn utxo(outpoint: OutPoint, output: &TxOut) -> Option<Utxo> {
-    if !output.script_pubkey.is_p2wpkh() {
-        return None;
+/// A coin as LDK counts its weight. The wallet has p2wpkh and p2tr.
+fn utxo(coin: &LocalOutput) -> Option<Utxo> {
+    let (
+        outpoint,
+        TxOut {
+            value,
+            script_pubkey,
+        },
+    ) = (coin.outpoint, &coin.txout);
+    let program = script_pubkey.as_bytes().get(WITNESS_HEAD_BYTES..)?;
+    if script_pubkey.is_p2wpkh() {
+        let hash = WPubkeyHash::from_slice(program).ok()?;
+        return Some(Utxo::new_v0_p2wpkh(outpoint, *value, &hash));
     }
-    let hash = output.script_pubkey.as_bytes().get(P2WPKH_HEAD_BYTES..)?;
-    let hash = WPubkeyHash::from_slice(hash).ok()?;
-    Some(Utxo::new_v0_p2wpkh(outpoint, output.value, &hash))
+    let key = XOnlyPublicKey::from_slice(program).ok()?;
+    // As it stands in the script: tweaked.
+    let key = TweakedPublicKey::dangerous_assume_tweaked(key);
+    script_pubkey
+        .is_p2tr()
+        .then(|| Utxo::new_v1_p2tr(outpoint, *value, key))
 }
 
 /// The wallet as LDK sees it for one channel's claims.
@@ -261,8 +264,7 @@ impl ClaimCoins {
     /// What the wallet has for claims, other claims' coins too.
     pub(crate) fn confirmed(&self) -> Amount {
         let inner = self.wallet.lock();
-        let coins = confirmed(&inner.wallet);
-        coins.iter().map(|(_, output)| output.value).sum()
+        worth(&confirmed(&inner.held))
     }
 }
 

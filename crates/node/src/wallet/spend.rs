@@ -1,14 +1,16 @@
 //! Transactions that the wallet pays: which coins they take, and their signatures. Sending them is
 //! the affair of who asks for them.
 
+use bdk_wallet::KeychainKind;
 use bdk_wallet::chain::ChainPosition;
 use bdk_wallet::error::CreateTxError;
-use bdk_wallet::{AddUtxoError, KeychainKind, SignOptions, Wallet};
 use bitcoin::psbt::ExtractTxError;
 use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, Txid};
 
-use super::bump::set_aside;
-use super::{ChainWallet, FundError, Inner, is_immature, settle, strangers};
+use super::coin::{for_fees, spendable, worth};
+use super::holdings::Holdings;
+use super::select::Coins;
+use super::{ChainWallet, FundError, Inner, settle};
 use crate::clock::unix_seconds;
 
 /// Blocks after which nobody expects a transaction to be taken back; LDK's own depth.
@@ -59,9 +61,7 @@ impl ChainWallet {
             let mut inner = self.lock();
             let unsigned = unsigned(&mut inner, &spend)?;
             let transaction = sign(self, &inner, unsigned.clone())?;
-            inner
-                .wallet
-                .apply_unconfirmed_txs([(transaction.clone(), unix_seconds())]);
+            inner.held.see(transaction.clone(), unix_seconds());
             let signed = Signed {
                 transaction,
                 unsigned,
@@ -86,17 +86,17 @@ impl ChainWallet {
     /// What channels' fees can be raised with: coins in a block and change of our own, those that are in
     /// use for that among them.
     pub(crate) fn for_fees(&self) -> Amount {
-        worth(&for_fees(&self.lock().wallet))
+        worth(&for_fees(&self.lock().held))
     }
 
     /// Whether a transaction is in a block that nobody expects to be taken back.
     pub(crate) fn is_deep(&self, txid: Txid) -> bool {
         let inner = self.lock();
-        let tip = inner.wallet.latest_checkpoint().height();
-        let position = inner.wallet.get_tx(txid).map(|found| found.chain_position);
-        match position {
+        let next = inner.held.next_height();
+        let found = inner.held.wallet.get_tx(txid);
+        match found.map(|found| found.chain_position) {
             Some(ChainPosition::Confirmed { anchor, .. }) => {
-                tip.saturating_add(1).saturating_sub(anchor.block_id.height) >= DEEP
+                next.saturating_sub(anchor.block_id.height) >= DEEP
             }
             _ => false,
         }
@@ -109,11 +109,11 @@ pub(super) fn sign(
     inner: &Inner,
     mut psbt: Psbt,
 ) -> Result<Transaction, FundError> {
-    psbt.sign(&wallet.master, inner.wallet.secp_ctx())
+    psbt.sign(&wallet.master, inner.held.wallet.secp_ctx())
         .map_err(|(_, causes)| FundError::Sign(format!("{causes:?}")))?;
     let finished = inner
-        .wallet
-        .finalize_psbt(&mut psbt, SignOptions::default())
+        .held
+        .finalize(&mut psbt)
         .map_err(|cause| FundError::Sign(cause.to_string()))?;
     if !finished {
         return Err(FundError::Sign("not all inputs are ours".into()));
@@ -127,7 +127,7 @@ pub(super) fn sign(
 /// A transaction that leaves what must be left: of everything that is spent, as change.
 fn unsigned(inner: &mut Inner, spend: &Spend) -> Result<Psbt, FundError> {
     let psbt = build(inner, spend, Amount::ZERO)?;
-    let left = left_after(&inner.wallet, &psbt.unsigned_tx);
+    let left = left_after(&inner.held, &psbt.unsigned_tx);
     let Some(missing) = spend
         .keep
         .checked_sub(left)
@@ -142,23 +142,17 @@ fn unsigned(inner: &mut Inner, spend: &Spend) -> Result<Psbt, FundError> {
     let psbt = build(inner, spend, missing).map_err(|_| refused())?;
     let is_paid = paid_to(&psbt.unsigned_tx, &spend.script) > Amount::ZERO;
     // Paid to ourselves, what is left over for the fee is missing again.
-    let is_kept = left_after(&inner.wallet, &psbt.unsigned_tx) >= spend.keep;
+    let is_kept = left_after(&inner.held, &psbt.unsigned_tx) >= spend.keep;
     (is_paid && is_kept).then_some(psbt).ok_or_else(refused)
 }
 
 /// A transaction that has at least `change` coming back.
 fn build(inner: &mut Inner, spend: &Spend, change: Amount) -> Result<Psbt, FundError> {
-    let reserved = set_aside(&inner.bumps);
-    let named = spend.outputs.iter().flatten();
-    if let Some(coin) = named.into_iter().find(|coin| reserved.contains(coin)) {
-        return Err(FundError::Reserved(*coin));
-    }
-    let wallet = &mut inner.wallet;
-    let mut excluded: Vec<OutPoint> = reserved.into_iter().collect();
-    if spend.confirmations_min.is_none() {
-        excluded.extend(strangers(wallet));
-    }
-    let coins = usable(wallet, spend, &excluded);
+    let coins = spendable(inner, spend.outputs.as_deref(), spend.confirmations_min)?;
+    let count = coins.len();
+    let takes_all = spend.outputs.is_some() || spend.amount.is_none();
+    let coins = Coins::new(&inner.held, coins, takes_all);
+    let wallet = &mut inner.held.wallet;
     let change = (change > Amount::ZERO).then(|| {
         let script = wallet
             .next_unused_address(KeychainKind::Internal)
@@ -166,37 +160,19 @@ fn build(inner: &mut Inner, spend: &Spend, change: Amount) -> Result<Psbt, FundE
         let dust = script.minimal_non_dust();
         (script, change.max(dust))
     });
-    let mut builder = wallet.build_tx();
-    builder.fee_rate(spend.feerate).unspendable(excluded);
-    match (&spend.outputs, spend.confirmations_min) {
-        (Some(outputs), _) => {
-            let added = builder.add_utxos(outputs);
-            added.map_err(|AddUtxoError::UnknownUtxo(output)| FundError::UnknownOutput(output))?;
-            builder.manually_selected_only();
-        }
-        (None, Some(confirmations)) => {
-            builder.exclude_below_confirmations(confirmations);
-        }
-        (None, None) => {}
-    }
+    let mut builder = wallet.build_tx().coin_selection(coins);
+    builder.fee_rate(spend.feerate);
     if let Some((script, change)) = change {
         builder.add_recipient(script, change);
     }
     match spend.amount {
-        Some(amount) => {
-            builder.add_recipient(spend.script.clone(), amount);
-        }
-        None => {
-            builder.drain_to(spend.script.clone());
-            if spend.outputs.is_none() {
-                builder.drain_wallet();
-            }
-        }
-    }
-    builder.finish().map_err(|cause| match cause {
+        Some(amount) => builder.add_recipient(spend.script.clone(), amount),
+        None => builder.drain_wallet().drain_to(spend.script.clone()),
+    };
+    let mut psbt = builder.finish().map_err(|cause| match cause {
         CreateTxError::CoinSelection(lacking) => FundError::Afford {
             amount: spend.amount,
-            coins,
+            coins: count,
             short: lacking
                 .needed
                 .checked_sub(lacking.available)
@@ -204,22 +180,9 @@ fn build(inner: &mut Inner, spend: &Spend, change: Amount) -> Result<Psbt, FundE
         },
         CreateTxError::OutputBelowDustLimit(_) => FundError::Dust,
         cause => FundError::Create(cause),
-    })
-}
-
-/// How many coins there are to choose from.
-fn usable(wallet: &Wallet, spend: &Spend, excluded: &[OutPoint]) -> usize {
-    if let Some(outputs) = &spend.outputs {
-        return outputs.len();
-    }
-    let next = wallet.latest_checkpoint().height().saturating_add(1);
-    let coins = wallet.list_unspent().filter(|coin| {
-        let height = coin.chain_position.confirmation_height_upper_bound();
-        let confirmations = height.map_or(0, |height| next.saturating_sub(height));
-        let least = spend.confirmations_min.unwrap_or(0);
-        !excluded.contains(&coin.outpoint) && confirmations >= least
-    });
-    coins.count()
+    })?;
+    inner.held.describe_inputs(&mut psbt);
+    Ok(psbt)
 }
 
 fn paid_to(transaction: &Transaction, script: &ScriptBuf) -> Amount {
@@ -228,32 +191,16 @@ fn paid_to(transaction: &Transaction, script: &ScriptBuf) -> Amount {
     paid.map(|output| output.value).sum()
 }
 
-/// Coins that channels' fees can be raised with, now or when our own change is in a block.
-fn for_fees(wallet: &Wallet) -> Vec<(OutPoint, Amount)> {
-    let strangers = strangers(wallet);
-    let coins = wallet.list_unspent().filter(|coin| {
-        let height = coin.chain_position.confirmation_height_upper_bound();
-        !strangers.contains(&coin.outpoint) && !is_immature(wallet, coin.outpoint.txid, height)
-    });
-    coins
-        .map(|coin| (coin.outpoint, coin.txout.value))
-        .collect()
-}
-
-fn worth(coins: &[(OutPoint, Amount)]) -> Amount {
-    coins.iter().map(|(_, amount)| *amount).sum()
-}
-
 /// What the wallet has for fees when this transaction is sent.
-fn left_after(wallet: &Wallet, transaction: &Transaction) -> Amount {
+fn left_after(held: &Holdings, transaction: &Transaction) -> Amount {
     let spent: Vec<OutPoint> = transaction
         .input
         .iter()
         .map(|input| input.previous_output)
         .collect();
-    let mut left = for_fees(wallet);
-    left.retain(|(outpoint, _)| !spent.contains(outpoint));
+    let mut left = for_fees(held);
+    left.retain(|coin| !spent.contains(&coin.outpoint));
     let outputs = transaction.output.iter();
-    let back = outputs.filter(|output| wallet.is_mine(output.script_pubkey.clone()));
+    let back = outputs.filter(|output| held.is_mine(&output.script_pubkey));
     worth(&left) + back.map(|output| output.value).sum::<Amount>()
 }

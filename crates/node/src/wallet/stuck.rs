@@ -5,11 +5,14 @@ use std::collections::HashSet;
 
 use bdk_wallet::error::{BuildFeeBumpError, CreateTxError};
 use bdk_wallet::psbt::PsbtUtils;
-use bdk_wallet::{AddUtxoError, KeychainKind, Wallet};
-use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, Txid};
+use bdk_wallet::{KeychainKind, LocalOutput, Wallet};
+use bitcoin::{Amount, FeeRate, Psbt, ScriptBuf, Transaction, Txid};
 use thiserror::Error;
 
 use super::bump::set_aside;
+use super::coin::spendable;
+use super::holdings::Holdings;
+use super::select::Coins;
 use super::spend::sign;
 use super::{ChainWallet, FundError, Inner, settle};
 use crate::clock::unix_seconds;
@@ -58,15 +61,16 @@ impl ChainWallet {
     ) -> Result<Raised, StuckError> {
         let (raised, ticket) = {
             let mut inner = self.lock();
-            let stuck = waiting(&inner.wallet, txid)?;
-            let has = inner.wallet.calculate_fee_rate(&stuck).ok();
+            let stuck = waiting(&inner.held.wallet, txid)?;
+            let has = inner.held.wallet.calculate_fee_rate(&stuck).ok();
             if let Some(has) = has.filter(|has| *has >= rate) {
                 return Err(StuckError::RateTooLow { txid, rate: has });
             }
-            let raised = if replaceable && !has_children(&inner.wallet, txid) {
+            let raised = if replaceable && !has_children(&inner.held, txid) {
                 let psbt = replacement(&mut inner, txid, rate)?;
                 let transaction = sign(self, &inner, psbt)?;
                 inner
+                    .held
                     .wallet
                     .apply_evicted_txs([(txid, unix_seconds().saturating_add(1))]);
                 Raised {
@@ -74,16 +78,14 @@ impl ChainWallet {
                     parents: None,
                 }
             } else {
-                let parents = with_ancestors(&inner.wallet, stuck);
+                let parents = with_ancestors(&inner.held.wallet, stuck);
                 let psbt = child(&mut inner, txid, &parents, rate)?;
                 Raised {
                     transaction: sign(self, &inner, psbt)?,
                     parents: Some(parents),
                 }
             };
-            inner
-                .wallet
-                .apply_unconfirmed_txs([(raised.transaction.clone(), unix_seconds())]);
+            inner.held.see(raised.transaction.clone(), unix_seconds());
             (raised, self.keep(&mut inner))
         };
         settle(ticket).await.map_err(FundError::Store)?;
@@ -92,7 +94,7 @@ impl ChainWallet {
 
     /// One of the wallet's transactions that is in no block.
     pub(crate) fn waiting(&self, txid: Txid) -> Result<Transaction, StuckError> {
-        waiting(&self.lock().wallet, txid)
+        waiting(&self.lock().held.wallet, txid)
     }
 
     /// Takes a transaction in again that another did not take the place of after all.
@@ -100,7 +102,7 @@ impl ChainWallet {
         let mut inner = self.lock();
         // Later than it was given up, which was written a second ahead.
         let now = unix_seconds().saturating_add(2);
-        inner.wallet.apply_unconfirmed_txs([(transaction, now)]);
+        inner.held.see(transaction, now);
         drop(self.keep(&mut inner));
     }
 }
@@ -114,8 +116,8 @@ fn waiting(wallet: &Wallet, txid: Txid) -> Result<Transaction, StuckError> {
 }
 
 /// Whether another of our transactions spends an output: replacing it would undo that one.
-fn has_children(wallet: &Wallet, txid: Txid) -> bool {
-    let mut transactions = wallet.transactions();
+fn has_children(held: &Holdings, txid: Txid) -> bool {
+    let mut transactions = held.transactions();
     transactions.any(|found| {
         let mut inputs = found.tx_node.tx.input.iter();
         inputs.any(|input| input.previous_output.txid == txid)
@@ -148,30 +150,31 @@ fn with_ancestors(wallet: &Wallet, transaction: Transaction) -> Vec<Transaction>
 
 /// The same payments with a higher fee, which comes out of the change or of more coins in blocks.
 fn replacement(inner: &mut Inner, txid: Txid, rate: FeeRate) -> Result<Psbt, StuckError> {
-    let reserved = set_aside(&inner.bumps).into_iter().collect();
-    let own = waiting(&inner.wallet, txid)?;
+    let in_a_block = Some(1);
+    let coins = spendable(inner, None, in_a_block)?;
+    let coins = Coins::new(&inner.held, coins, false);
+    let own = waiting(&inner.held.wallet, txid)?;
     let own = match &own.output[..] {
-        [output] if inner.wallet.is_mine(output.script_pubkey.clone()) => {
-            Some(output.script_pubkey.clone())
-        }
+        [output] if inner.held.is_mine(&output.script_pubkey) => Some(output.script_pubkey.clone()),
         _ => None,
     };
-    let mut builder = inner
+    let builder = inner
+        .held
         .wallet
         .build_fee_bump(txid)
         .map_err(|cause| match cause {
             BuildFeeBumpError::TransactionConfirmed(_) => StuckError::Confirmed(txid),
             _ => StuckError::NoOutput(txid),
         })?;
-    builder
-        .fee_rate(rate)
-        .unspendable(reserved)
-        .exclude_unconfirmed();
+    let mut builder = builder.coin_selection(coins);
+    builder.fee_rate(rate);
     if let Some(own) = own {
         // All of it is change, such as what is left by a child that pays for its parent.
         builder.set_recipients(Vec::new()).drain_to(own);
     }
-    Ok(builder.finish().map_err(lacking)?)
+    let mut psbt = builder.finish().map_err(lacking)?;
+    inner.held.describe_inputs(&mut psbt);
+    Ok(psbt)
 }
 
 /// A transaction that brings what another pays us to an address of our own, with a fee for both.
@@ -182,28 +185,26 @@ fn child(
     rate: FeeRate,
 ) -> Result<Psbt, StuckError> {
     let reserved = set_aside(&inner.bumps);
-    let wallet = &mut inner.wallet;
-    let unspent = wallet.list_unspent();
-    let outputs: Vec<OutPoint> = unspent
-        .map(|coin| coin.outpoint)
-        .filter(|coin| coin.txid == txid && !reserved.contains(coin))
-        .collect();
+    let mut outputs: Vec<LocalOutput> = inner.held.unspent().collect();
+    outputs.retain(|coin| coin.outpoint.txid == txid && !reserved.contains(&coin.outpoint));
     if outputs.is_empty() {
         return Err(StuckError::NoOutput(txid));
     }
-    let script = wallet
+    let held = &mut inner.held;
+    let script = held
+        .wallet
         .next_unused_address(KeychainKind::Internal)
         .script_pubkey();
-    let alone = draining(wallet, &outputs, &script, Fee::At(rate))?;
+    let alone = draining(held, &outputs, &script, Fee::At(rate))?;
     // A fee that is not known counts as none: somebody else's transaction.
     let lacks = parents.iter().map(|parent| {
         let should = rate.fee_wu(parent.weight()).unwrap_or(Amount::MAX_MONEY);
-        let has = wallet.calculate_fee(parent).unwrap_or_default();
+        let has = held.wallet.calculate_fee(parent).unwrap_or_default();
         should.checked_sub(has).unwrap_or_default()
     });
     let lacks: Amount = lacks.sum();
     let fee = alone.fee_amount().unwrap_or_default() + lacks;
-    draining(wallet, &outputs, &script, Fee::Of(fee))
+    draining(held, &outputs, &script, Fee::Of(fee))
 }
 
 enum Fee {
@@ -213,22 +214,21 @@ enum Fee {
 
 /// Brings these coins, less the fee, to a script.
 fn draining(
-    wallet: &mut Wallet,
-    outputs: &[OutPoint],
+    held: &mut Holdings,
+    coins: &[LocalOutput],
     script: &ScriptBuf,
     fee: Fee,
 ) -> Result<Psbt, StuckError> {
-    let mut builder = wallet.build_tx();
+    let coins = Coins::new(held, coins.to_vec(), true);
+    let mut builder = held.wallet.build_tx().coin_selection(coins);
     match fee {
         Fee::At(rate) => builder.fee_rate(rate),
         Fee::Of(fee) => builder.fee_absolute(fee),
     };
-    builder
-        .add_utxos(outputs)
-        .map_err(|AddUtxoError::UnknownUtxo(output)| FundError::UnknownOutput(output))?
-        .manually_selected_only()
-        .drain_to(script.clone());
-    Ok(builder.finish().map_err(lacking)?)
+    builder.drain_wallet().drain_to(script.clone());
+    let mut psbt = builder.finish().map_err(lacking)?;
+    held.describe_inputs(&mut psbt);
+    Ok(psbt)
 }
 
 fn lacking(cause: CreateTxError) -> FundError {

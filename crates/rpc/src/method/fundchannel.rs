@@ -13,9 +13,8 @@ params! {
     /// Opens a channel with a connected node and broadcasts the transaction that funds it. It
     /// answers then; the channel can be used after some confirmations, see *listpeerchannels*.
     ///
-    /// Of Core Lightning's parameters *request_amt*, *compact_lease*, *mindepth* and *channel_type* are
-    /// refused: LDK leases no liquidity, takes the depth that the other end asks for, and chooses the
-    /// type by what both ends can do.
+    /// Of Core Lightning's parameters *request_amt*, *compact_lease* and *channel_type* are refused: LDK
+    /// leases no liquidity, and chooses the type by what both ends can do.
     ///
     /// A client that asked for *notifications* is told when the other end is asked, when it agreed and
     /// the transaction is made, and when both have signed.
@@ -47,7 +46,8 @@ params! {
         optional request_amt: PlainText,
         /// Terms of a lease. LDK leases none: refused.
         optional compact_lease: PlainText,
-        /// How many confirmations the channel needs. The other end decides that: refused.
+        /// How many confirmations the channel needs at least, up to 144. If the other end asks for more, it
+        /// needs as many as that; the result says how many.
         optional mindepth: u32,
         /// What the other end must keep in the channel, at least 1000sat. LDK counts it in millionths of
         /// the channel, of which so many are taken as come to at least as much. The default is a

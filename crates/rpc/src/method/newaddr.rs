@@ -10,11 +10,12 @@ params! {
     /// Gives a new on-chain address of this node's wallet. What arrives there can be used to open
     /// channels.
     ///
-    /// The wallet makes version 0 witness addresses (BIP 84) only, so far: of Core Lightning's kinds
-    /// `p2tr` and `all` are refused, and the default is `bech32`.
+    /// Without *addresstype* it gives one address of each kind, as Core Lightning v26.06 does, whose page
+    /// says `p2tr`. There both are made from one key and count as one; here each kind counts for itself
+    /// (BIP 84 and BIP 86).
     pub struct NewAddr {
-        /// The kind of address: `bech32`. `p2tr`, and `all` for one of each, are refused.
-        default(AddressType::Bech32) addresstype: AddressType,
+        /// The kind of address: `p2tr`, `bech32`, or `all` for one of each, which is the default.
+        default(AddressType::All) addresstype: AddressType,
     }
 }
 
@@ -24,7 +25,7 @@ pub struct NewAddrResult {
     /// The version 0 witness address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bech32: Option<String>,
-    /// The taproot address. This daemon leaves it out.
+    /// The taproot address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p2tr: Option<String>,
 }
