@@ -33,8 +33,16 @@ impl Pretty {
         let mut rest = bytes;
         while let Some((byte, after)) = rest.split_first() {
             if !self.in_string {
-                self.outside(*byte, out);
-                rest = after;
+                let plain = rest.iter().take_while(|byte| is_plain(**byte)).count();
+                let (text, end) = rest.split_at(plain);
+                if plain > 0 {
+                    self.begin(out);
+                    out.extend_from_slice(text);
+                    rest = end;
+                } else {
+                    self.outside(*byte, out);
+                    rest = after;
+                }
                 continue;
             }
             if std::mem::take(&mut self.escaped) {
@@ -67,9 +75,7 @@ impl Pretty {
             out.push(byte);
             return;
         }
-        if std::mem::take(&mut self.empty) {
-            self.line(out);
-        }
+        self.begin(out);
         out.push(byte);
         match byte {
             b'{' | b'[' => {
@@ -86,15 +92,28 @@ impl Pretty {
         }
     }
 
-    fn line(&self, out: &mut Vec<u8>) {
-        // Enough for anything that is not made to be deep.
-        const SPACES: &[u8] = &[b' '; 48];
-        out.push(b'\n');
-        let mut columns = 3 * self.depth;
-        while columns > 0 {
-            let spaces = SPACES.get(..columns).unwrap_or(SPACES);
-            out.extend_from_slice(spaces);
-            columns -= spaces.len();
+    /// Before the first thing in an array or object.
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.empty) {
+            self.line(out);
         }
     }
+
+    fn line(&self, out: &mut Vec<u8>) {
+        // Enough for anything that is not made to be deep.
+        const LINE: &[u8] = b"\n                                                ";
+        let columns = 3 * self.depth;
+        match LINE.get(..=columns) {
+            Some(line) => out.extend_from_slice(line),
+            None => {
+                out.push(b'\n');
+                out.resize(out.len() + columns, b' ');
+            }
+        }
+    }
+}
+
+/// Part of a number or a word.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')
 }

@@ -1,12 +1,12 @@
 //! Channels with anchors whose close meets a mempool that has grown dearer: their fees are raised by coins
 //! of the wallet until all is where it belongs, to the satoshi.
 
-mod dear;
+pub mod dear;
 
 use bitcoin::{OutPoint, Transaction, Txid};
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Node, Pair, wait_for, with_every_backend};
+use crate::harness::{Backend, Node, wait_for, with_every_backend};
 use dear::{Account, Dear, funds_sat, outputs, reserved, sat};
 
 /// Ten satoshi for a virtual byte, and thirty: more than a commitment transaction has.

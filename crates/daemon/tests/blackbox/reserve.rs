@@ -1,25 +1,12 @@
 //! What the wallet keeps for each channel with anchors, and what that leaves for everything else.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::anchors::dear::{funds_sat, outputs};
 use crate::harness::{Node, Pair};
 
 /// Of nobody here.
 const ELSEWHERE: &str = "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqgw";
-
-fn outputs(node: &Node) -> Vec<Value> {
-    let funds = node.call("listfunds", json!({}));
-    funds["outputs"].as_array().unwrap().clone()
-}
-
-/// All coins of a wallet, in sat.
-fn funds_sat(node: &Node) -> u64 {
-    let amounts = outputs(node);
-    let amounts = amounts
-        .iter()
-        .map(|output| output["amount_msat"].as_u64().unwrap());
-    amounts.sum::<u64>() / 1_000
-}
 
 /// Alice and bob with coins, and a channel between them.
 fn with_reserve() -> Pair {

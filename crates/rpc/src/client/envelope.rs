@@ -120,18 +120,62 @@ impl Envelope {
         Ok(Progress::More)
     }
 
-    /// How many bytes at the start of these leave us where we are.
-    fn unremarkable(&self, bytes: &[u8]) -> usize {
-        let next = match self.place {
-            Place::InString { escaped: false, .. } => memchr::memchr2(b'"', b'\\', bytes),
+    /// Passes over bytes at the start of these that end nothing: how many.
+    fn unremarkable(&mut self, bytes: &[u8]) -> usize {
+        match self.place {
             Place::Value {
-                primitive: false, ..
-            } => bytes
-                .iter()
-                .position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']')),
-            _ => Some(0),
+                depth: depth @ 1..,
+                primitive: false,
+            } => self.inside(bytes, depth, false),
+            Place::InString {
+                depth: depth @ 1..,
+                escaped: false,
+            } => self.inside(bytes, depth, true),
+            Place::InString { escaped: false, .. } => {
+                memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len())
+            }
+            _ => 0,
+        }
+    }
+
+    /// The same inside a list or an object: up to the byte that ends it, or one that is escaped.
+    fn inside(&mut self, bytes: &[u8], mut depth: usize, mut in_string: bool) -> usize {
+        let mut rest = bytes;
+        loop {
+            let next = match in_string {
+                true => memchr::memchr2(b'"', b'\\', rest),
+                false => rest
+                    .iter()
+                    .position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']')),
+            };
+            let found = next.and_then(|next| rest.get(next..)?.split_first());
+            let Some((byte, after)) = found else {
+                rest = &[];
+                break;
+            };
+            match byte {
+                b'"' => in_string = !in_string,
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' if depth > 1 => depth -= 1,
+                // It is looked at by itself.
+                _ => {
+                    rest = rest.get(next.unwrap_or(0)..).unwrap_or_default();
+                    break;
+                }
+            }
+            rest = after;
+        }
+        self.place = match in_string {
+            true => Place::InString {
+                depth,
+                escaped: false,
+            },
+            false => Place::Value {
+                depth,
+                primitive: false,
+            },
         };
-        next.unwrap_or(bytes.len())
+        bytes.len() - rest.len()
     }
 
     /// Whether the value that just ended was a number or word: then this byte is not of it.
