@@ -92,6 +92,14 @@ fn the_operator_settles_all_pending_parts_once() {
         imported(4, 2, 0, ImportedEnd::Pending),
     ];
     import(&scene, parts).unwrap();
+    let mut groups = Vec::new();
+    let page = scene
+        .ledger
+        .groups_page(&Filter::default(), None, 10, &mut |group| {
+            groups.push((group.created_index, group.number_of_parts));
+        });
+    assert_eq!(page.unwrap(), None);
+    assert_eq!(groups, [(1, 2), (4, 1)]);
     let settle = |number, outcome| {
         let settled = scene
             .ledger
