@@ -95,6 +95,13 @@ impl Place<'_> {
     fn seed(&self) -> Result<Seed> {
         let network = self.config.bitcoin_network();
         match &self.ask.words {
+            // Never said again: what ends here ends in logs too.
+            Some(path) if !path.exists() && path.to_string_lossy().contains(' ') => {
+                bail!(
+                    "--words takes the name of a file with the words, not the words: others can see \
+                     a command line, and a shell keeps it"
+                )
+            }
             Some(path) => {
                 let words = std::fs::read_to_string(path)
                     .with_context(|| format!("cannot read the words in {}", path.display()))?;

@@ -192,6 +192,11 @@ fn the_words_alone_bring_back_what_peers_close() {
     let words = pair.words();
     let before = confirmed_msat(&pair.alice);
     pair.lose_alice();
+    let themselves = fs::read_to_string(&words).unwrap();
+    let refused = run(&pair.alice, &["recover", "--words", themselves.trim()]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("name of a file"), "{said}");
+    assert!(!said.contains(themselves.trim()), "{said}");
     let refused = run(&pair.alice, &["recover", "--words", text(&words)]);
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(said.contains("give a --birthday"), "{said}");
