@@ -94,15 +94,21 @@ impl Queue {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    /// A thread that is gone would be waited for without an end.
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     #[tokio::test]
     async fn a_page_that_panics_takes_no_thread_with_it() {
         for _ in 0..2 * THREADS_MAX {
-            assert!(run(|| -> u8 { panic!("as a page might") }).await.is_err());
+            let page = run(|| -> u8 { panic!("as a page might") });
+            assert!(timeout(PATIENCE, page).await.unwrap().is_err());
         }
         let pages: Vec<_> = (0..100).map(|number| run(move || number)).collect();
         for (number, page) in pages.into_iter().enumerate() {
-            assert_eq!(page.await.unwrap(), number);
+            assert_eq!(timeout(PATIENCE, page).await.unwrap().unwrap(), number);
         }
     }
 }

@@ -194,10 +194,10 @@ WHEN NEW.settled_change <= (SELECT settled_change FROM payment
         WHERE updated_index > NEW.updated_index ORDER BY updated_index LIMIT 1)
 BEGIN SELECT RAISE(ABORT, 'L5: settlements are numbered in their order'); END;
 CREATE TRIGGER payment_inserted_in_order AFTER INSERT ON payment
-WHEN NEW.settled_change <= (SELECT settled_change FROM payment
+WHEN NEW.settled_change IS NOT NULL AND (NEW.settled_change <= (SELECT settled_change FROM payment
         WHERE updated_index < NEW.updated_index ORDER BY updated_index DESC LIMIT 1)
     OR NEW.settled_change >= (SELECT settled_change FROM payment
-        WHERE updated_index > NEW.updated_index ORDER BY updated_index LIMIT 1)
+        WHERE updated_index > NEW.updated_index ORDER BY updated_index LIMIT 1))
 BEGIN SELECT RAISE(ABORT, 'L5: settlements are numbered in their order'); END;
 
 -- Sums of what is settled, by status, in units of 10^9 msat (hi) and the rest (lo), so that they
