@@ -40,6 +40,9 @@ const BLOCK_INTERVAL: u32 = 600;
 /// A fee that every small transaction of these tests is relayed with.
 const FEE: Amount = Amount::from_sat(1_000);
 
+/// Bytes of every ECDSA signature of these tests, in DER: what most signatures have whose `r` is low.
+const ECDSA_SIZE: usize = 70;
+
 /// An output that can be spent.
 #[derive(Debug, Clone)]
 struct Funds {
@@ -120,13 +123,27 @@ impl Key {
                     .unwrap();
                 let message = Message::from_digest(hash.to_byte_array());
                 let signature = bitcoin::ecdsa::Signature {
-                    signature: self.secp.sign_ecdsa(&message, &self.pair.secret_key()),
+                    signature: self.ecdsa(&message),
                     sighash_type: EcdsaSighashType::All,
                 };
                 signed.input[index].witness = Witness::p2wpkh(&signature, &self.pair.public_key());
             }
         }
         signed
+    }
+
+    /// A signature of [`ECDSA_SIZE`] bytes. Left to itself it has a byte or two less now and then,
+    /// and with it the transaction, whose fee is then no longer on the edge that a test means.
+    fn ecdsa(&self, message: &Message) -> bitcoin::secp256k1::ecdsa::Signature {
+        (0_u64..)
+            .map(|attempt| {
+                let mut nonce = [0; 32];
+                nonce[..8].copy_from_slice(&attempt.to_le_bytes());
+                self.secp
+                    .sign_ecdsa_with_noncedata(message, &self.pair.secret_key(), &nonce)
+            })
+            .find(|signature| signature.serialize_der().len() == ECDSA_SIZE)
+            .unwrap()
     }
 }
 
