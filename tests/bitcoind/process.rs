@@ -1,10 +1,9 @@
 //! One bitcoind of a test: Bitcoin Core itself, in a directory and at a port of its own, and without
 //! peers.
 //!
-//! Not a crate: the tests of `chain` and of `daemon` name this file by its path. The program comes
-//! from `build` beside it. What a test asks bitcoind for goes over its RPC, which is left to them.
+//! Not a crate: the tests of `chain` and of `daemon` name this file and `../port.rs` by their paths.
+//! The program comes from `build` beside it. What a test asks bitcoind for goes over its RPC, which is left to them.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -13,17 +12,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::port::OwnPort;
+
 /// Longer than bitcoind takes to start or to stop on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often another port is tried when somebody took the one that the system had chosen.
-const PORTS_TRIED: u32 = 5;
-
 /// What bitcoind logs when its RPC answers.
 const READY: &str = "init message: Done loading";
-
-/// What it logs when its port is taken.
-const PORT_TAKEN: &str = "Unable to bind";
 
 /// The directory of the programs, which are built the first time. Never skips: without bitcoind the
 /// test fails.
@@ -43,7 +38,7 @@ pub struct Bitcoind {
     process: Option<Child>,
     dir: PathBuf,
     chain: String,
-    port: u16,
+    port: OwnPort,
     more: Vec<String>,
 }
 
@@ -57,40 +52,32 @@ impl Bitcoind {
     /// The same on a chain by Bitcoin Core's name: main, signet, testnet4 or regtest.
     pub fn start_on(chain: &str, dir: &Path, more: &[&str]) -> Bitcoind {
         std::fs::create_dir_all(dir).unwrap();
+        let known = std::fs::read_to_string(dir.join("port")).ok();
+        let port = match known {
+            Some(port) => OwnPort::bind(port.parse().unwrap()).unwrap(),
+            None => OwnPort::new(),
+        };
+        let number = port.address().port().to_string();
+        std::fs::write(dir.join("port"), number).unwrap();
         let mut bitcoind = Bitcoind {
             process: None,
             dir: dir.to_owned(),
             chain: chain.to_owned(),
-            port: 0,
+            port,
             more: more.iter().map(ToString::to_string).collect(),
         };
-        let known = std::fs::read_to_string(dir.join("port")).ok();
-        for _ in 0..PORTS_TRIED {
-            bitcoind.port = match &known {
-                Some(port) => port.parse().unwrap(),
-                None => free_port(),
-            };
-            if bitcoind.try_resume() {
-                std::fs::write(dir.join("port"), bitcoind.port.to_string()).unwrap();
-                return bitcoind;
-            }
-        }
-        panic!("no port for bitcoind: {}", bitcoind.log());
+        bitcoind.resume();
+        bitcoind
     }
 
     /// Starts it again, at the same port.
     pub fn resume(&mut self) {
-        assert!(self.try_resume(), "its port is taken: {}", self.log());
-    }
-
-    /// False: the port is taken.
-    fn try_resume(&mut self) -> bool {
         let logged = self.log().len();
         let mut command = Command::new(programs().join("bitcoind"));
         command
             .arg(format!("-chain={}", self.chain))
             .arg(format!("-datadir={}", self.dir.display()))
-            .arg(format!("-rpcport={}", self.port))
+            .arg(format!("-rpcport={}", self.port.address().port()))
             .args(["-server", "-rpcbind=127.0.0.1", "-rpcallowip=127.0.0.1"])
             // No peers: blocks are made here.
             .args(["-listen=0", "-connect=0", "-dnsseed=0", "-fixedseeds=0"])
@@ -107,12 +94,10 @@ impl Bitcoind {
             let log = self.log();
             let new = log.get(logged..).unwrap_or_default();
             if new.contains(READY) {
-                return true;
+                return;
             }
-            if let Some(status) = self.process.as_mut().unwrap().try_wait().unwrap() {
-                assert!(new.contains(PORT_TAKEN), "bitcoind ended, {status}: {new}");
-                return false;
-            }
+            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "bitcoind ended, {ended:?}: {new}");
             assert!(Instant::now() < deadline, "bitcoind does not start: {new}");
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -120,7 +105,7 @@ impl Bitcoind {
 
     /// Host and port of its RPC.
     pub fn rpc_address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.port.address().to_string()
     }
 
     /// Its cookie, another one after each start.
@@ -178,10 +163,4 @@ impl Drop for Bitcoind {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// A port that nobody has right now.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
 }

@@ -1,10 +1,10 @@
 //! One electrs of a test: a real Electrum server, in a directory and at a port of its own, above a
 //! bitcoind that was started with `-rest=1`.
 //!
-//! Not a crate: the tests of `chain` and of `daemon` name this file by its path. The program comes
-//! from `build` beside it.
+//! Not a crate: the tests of `chain` and of `daemon` name this file and `../port.rs` by their paths.
+//! The program comes from `build` beside it.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -13,14 +13,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::port::OwnPort;
+
 /// Longer than electrs takes to start or to stop on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How often another port is tried when somebody took the one that the system had chosen.
-const PORTS_TRIED: u32 = 5;
-
-/// What electrs logs when its port is taken.
-const PORT_TAKEN: &str = "Address already in use";
 
 /// What bitcoind must be started with.
 pub const BITCOIND_OPTION: &str = "-rest=1";
@@ -41,7 +37,7 @@ fn program() -> &'static Path {
 pub struct Electrs {
     process: Option<Child>,
     dir: PathBuf,
-    port: u16,
+    port: OwnPort,
     bitcoind: (String, PathBuf),
 }
 
@@ -53,27 +49,15 @@ impl Electrs {
         let mut electrs = Electrs {
             process: None,
             dir: dir.to_owned(),
-            port: 0,
+            port: OwnPort::new(),
             bitcoind: (rpc_address.to_owned(), cookie_file.to_owned()),
         };
-        for _ in 0..PORTS_TRIED {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            electrs.port = listener.local_addr().unwrap().port();
-            drop(listener);
-            if electrs.try_resume() {
-                return electrs;
-            }
-        }
-        panic!("no port for electrs: {}", electrs.log());
+        electrs.resume();
+        electrs
     }
 
     /// Starts it again, at the same port.
     pub fn resume(&mut self) {
-        assert!(self.try_resume(), "its port is taken: {}", self.log());
-    }
-
-    /// False: the port is taken.
-    fn try_resume(&mut self) -> bool {
         let log = std::fs::File::create(self.dir.join("stderr")).unwrap();
         let (rpc_address, cookie_file) = &self.bitcoind;
         let mut command = Command::new(program());
@@ -96,13 +80,10 @@ impl Electrs {
         self.process = Some(command.spawn().unwrap());
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.process.as_mut().unwrap().try_wait().unwrap() {
-                let log = self.log();
-                assert!(log.contains(PORT_TAKEN), "electrs ended, {status}: {log}");
-                return false;
-            }
+            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "electrs ended, {ended:?}: {}", self.log());
             if TcpStream::connect(self.address()).is_ok() {
-                return true;
+                return;
             }
             assert!(
                 Instant::now() < deadline,
@@ -115,7 +96,7 @@ impl Electrs {
 
     /// Where it listens, without TLS.
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+        self.port.address()
     }
 
     /// What it logged since its last start.

@@ -22,6 +22,8 @@ mod chain;
 mod electrs_process;
 #[path = "harness/network.rs"]
 mod network;
+#[path = "../../../../tests/port.rs"]
+mod port;
 #[path = "harness/pressure.rs"]
 mod pressure;
 #[path = "../../../../tests/bitcoind/process.rs"]
@@ -37,6 +39,7 @@ pub(crate) use chain::{with_both_backends, with_every_backend};
 // A bench uses fewer of them than the tests.
 #[allow(unused_imports)]
 pub use network::{Chained, Diamond, FORWARD_FEE_MSAT, Line, Pair, direct, direction, hop};
+use port::OwnPort;
 #[allow(unused_imports)]
 pub use pressure::{Pressure, SMALL_MEMPOOL};
 
@@ -67,6 +70,8 @@ pub struct Node {
     process: Option<Child>,
     pub id: String,
     pub address: SocketAddr,
+    /// Where peers find it, also while it is down.
+    _port: OwnPort,
 }
 
 impl Node {
@@ -82,6 +87,7 @@ impl Node {
     fn with(dir: &Path, (name, network): (&str, &str), chain: &Chain, more: &[&str]) -> Node {
         let mut settings = chain.settings();
         settings.extend(more.iter().map(ToString::to_string));
+        let port = OwnPort::new();
         let mut node = Node {
             name: name.to_owned(),
             dir: dir.join(name),
@@ -89,13 +95,12 @@ impl Node {
             settings,
             process: None,
             id: String::new(),
-            address: "127.0.0.1:0".parse().unwrap(),
+            address: port.address(),
+            _port: port,
         };
         node.resume();
         let info = node.call("getinfo", json!({}));
         node.id = info["id"].as_str().unwrap().to_owned();
-        let binding = &info["binding"][0];
-        node.address = format!("127.0.0.1:{}", binding["port"]).parse().unwrap();
         node
     }
 

@@ -19,6 +19,9 @@ mod electrs_process;
 mod electrum;
 mod fees;
 mod follow;
+#[path = "../../../../../tests/port.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod port;
 #[path = "../../../../../tests/bitcoind/process.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod process;

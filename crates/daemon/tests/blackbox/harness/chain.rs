@@ -14,13 +14,11 @@ use tokio::runtime::Runtime;
 
 use super::between::{Between, Lie};
 use super::electrs_process::{BITCOIND_OPTION, Electrs};
-use super::process::{self, Bitcoind};
+use super::port::OwnPort;
+use super::process::Bitcoind;
 
 /// A key of nobody: blocks that no node should be paid by.
 const NOBODY: &str = "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqgw";
-
-/// How often another port for ZMQ is tried.
-const PORTS_TRIED: u32 = 5;
 
 /// Which program makes the blocks of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +81,10 @@ pub struct Chain {
     client: ChainClient,
     /// What nodes see the Electrum server through, if it has estimates.
     estimating: Option<Between>,
+    /// Where the embedded one is served, also after it was away.
+    embedded_port: OwnPort,
+    /// Where bitcoind tells of blocks.
+    _zmq_port: Option<OwnPort>,
 }
 
 impl Chain {
@@ -93,17 +95,20 @@ impl Chain {
 
     pub fn with(dir: &Path, backend: Backend) -> Chain {
         let runtime = Runtime::new().unwrap();
-        let server = runtime.block_on(serve(&dir.join("chain"), backend));
-        Chain::over(runtime, server, Network::Regtest)
+        let port = OwnPort::new();
+        let server = runtime.block_on(serve(&dir.join("chain"), backend, &port));
+        Chain::over(runtime, server, Network::Regtest, port)
     }
 
-    fn over(runtime: Runtime, server: Server, network: Network) -> Chain {
+    fn over(runtime: Runtime, server: Server, network: Network, embedded_port: OwnPort) -> Chain {
         let client = runtime.block_on(connect(&server, network));
         Chain {
             runtime,
             server: Some(server),
             client,
             estimating: None,
+            embedded_port,
+            _zmq_port: None,
         }
     }
 
@@ -112,7 +117,7 @@ impl Chain {
     pub fn electrs_with(dir: &Path, more: &[&str]) -> Chain {
         let runtime = Runtime::new().unwrap();
         let server = electrs_above(&dir.join("chain"), more);
-        let mut chain = Chain::over(runtime, server, Network::Regtest);
+        let mut chain = Chain::over(runtime, server, Network::Regtest, OwnPort::new());
         let between = Between::start(chain.electrs().address());
         chain.estimating = Some(between);
         chain
@@ -133,16 +138,14 @@ impl Chain {
 
     /// Bitcoin Core's regtest, which tells of blocks by ZMQ, and where.
     pub fn bitcoind_with_zmq(dir: &Path) -> (Chain, String) {
-        // It starts without ZMQ if somebody else has taken the port meanwhile.
-        for number in 0..PORTS_TRIED {
-            let address = format!("tcp://127.0.0.1:{}", process::free_port());
-            let option = format!("-zmqpubhashblock={address}");
-            let chain = Chain::bitcoind_with(&dir.join(number.to_string()), &[&option]);
-            if chain.ask("getzmqnotifications", &[]) != json!([]) {
-                return (chain, address);
-            }
-        }
-        panic!("no port for ZMQ");
+        let port = OwnPort::new();
+        let address = format!("tcp://{}", port.address());
+        let option = format!("-zmqpubhashblock={address}");
+        let mut chain = Chain::bitcoind_with(dir, &[&option]);
+        // It starts without ZMQ if it cannot listen there.
+        assert_ne!(chain.ask("getzmqnotifications", &[]), json!([]));
+        chain._zmq_port = Some(port);
+        (chain, address)
     }
 
     /// Bitcoin Core on a chain of that name, where nobody makes blocks.
@@ -153,7 +156,7 @@ impl Chain {
     fn of(bitcoind: Bitcoind, core: &str) -> Chain {
         let network = Network::from_core_arg(core).unwrap();
         let runtime = Runtime::new().unwrap();
-        Chain::over(runtime, Server::Bitcoind(bitcoind), network)
+        Chain::over(runtime, Server::Bitcoind(bitcoind), network, OwnPort::new())
     }
 
     /// The bitcoind that makes the blocks.
@@ -232,7 +235,7 @@ impl Chain {
             }
             _ => {
                 let dir = dir.join("chain");
-                let serving = serve(&dir, Backend::Embedded);
+                let serving = serve(&dir, Backend::Embedded, &self.embedded_port);
                 self.server = Some(self.runtime.block_on(serving));
             }
         }
@@ -340,12 +343,12 @@ fn door(server: &Server) -> (String, PathBuf) {
     }
 }
 
-async fn serve(dir: &Path, backend: Backend) -> Server {
+async fn serve(dir: &Path, backend: Backend, embedded_port: &OwnPort) -> Server {
     match backend {
         Backend::Bitcoind => Server::Bitcoind(Bitcoind::start(dir, &[])),
         Backend::Electrs => electrs_above(dir, &[]),
         Backend::Embedded => {
-            let listen = "127.0.0.1:0".parse().unwrap();
+            let listen = embedded_port.address();
             Server::Embedded(Regtest::start(dir, listen).await.unwrap())
         }
     }
