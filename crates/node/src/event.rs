@@ -14,6 +14,61 @@ use crate::{Inner, channel, close, fee_bump, forward};
 
 /// Handles one event. Asks for a replay only where money would be lost without it.
 pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), ReplayEvent> {
+    // Each takes the events of its kind, and hands back the others.
+    let Some(event) = received(&inner, event).await else {
+        return Ok(());
+    };
+    let Some(event) = sent(&inner, event) else {
+        return Ok(());
+    };
+    let Some(event) = of_channel(&inner, event).await else {
+        return Ok(());
+    };
+    on_chain(&inner, event).await
+}
+
+/// A payment to us.
+async fn received(inner: &Arc<Inner>, event: Event) -> Option<Event> {
+    match event {
+        Event::PaymentClaimable {
+            payment_hash,
+            amount_msat,
+            claim_deadline,
+            purpose,
+            onion_fields,
+            ..
+        } => {
+            // No block comes between the look at the deadline and the claim.
+            let _fixed = inner.height_fixed.read().await;
+            let tlvs = onion_fields
+                .as_ref()
+                .map_or(&[][..], |onion| onion.custom_tlvs());
+            match purpose {
+                PaymentPurpose::SpontaneousPayment(preimage) => {
+                    inner.keysend_claimable(preimage, amount_msat, claim_deadline, tlvs);
+                }
+                _ => inner.payment_claimable(payment_hash, amount_msat, claim_deadline, tlvs),
+            }
+        }
+        Event::PaymentClaimed {
+            payment_hash,
+            amount_msat,
+            ..
+        } => {
+            inner.payment_claimed(payment_hash, amount_msat);
+        }
+        Event::HTLCHandlingFailed {
+            failure_type: HTLCHandlingFailureType::Receive { payment_hash },
+            ..
+        } => inner.receive_failed(payment_hash),
+        other => return Some(other),
+    }
+    None
+}
+
+/// What became of a payment of ours, or of one that we forwarded: of HTLCs that failed those which
+/// [`received`] has left.
+fn sent(inner: &Arc<Inner>, event: Event) -> Option<Event> {
     match event {
         Event::PaymentSent {
             payment_id,
@@ -46,43 +101,12 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
         } => {
             inner.payment_failed(payment_id, payment_hash, reason);
         }
-        Event::PaymentClaimable {
-            payment_hash,
-            amount_msat,
-            claim_deadline,
-            purpose,
-            onion_fields,
-            ..
-        } => {
-            // No block comes between the look at the deadline and the claim.
-            let _fixed = inner.height_fixed.read().await;
-            let tlvs = onion_fields
-                .as_ref()
-                .map_or(&[][..], |onion| onion.custom_tlvs());
-            match purpose {
-                PaymentPurpose::SpontaneousPayment(preimage) => {
-                    inner.keysend_claimable(preimage, amount_msat, claim_deadline, tlvs);
-                }
-                _ => inner.payment_claimable(payment_hash, amount_msat, claim_deadline, tlvs),
-            }
-        }
-        Event::PaymentClaimed {
-            payment_hash,
-            amount_msat,
-            ..
-        } => {
-            inner.payment_claimed(payment_hash, amount_msat);
-        }
-        Event::HTLCHandlingFailed {
-            failure_type: HTLCHandlingFailureType::Receive { payment_hash },
-            ..
-        } => inner.receive_failed(payment_hash),
         Event::HTLCHandlingFailed {
             ref prev_channel_ids,
             ref failure_type,
             ref failure_reason,
         } => forward::failed(
-            &inner,
+            inner,
             prev_channel_ids,
             failure_type,
             failure_reason.as_ref(),
@@ -93,7 +117,15 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
             total_fee_earned_msat: fee_msat,
             outbound_amount_forwarded_msat: out_msat,
             ..
-        } => forward::settled(&inner, prev_htlcs, next_htlcs, fee_msat, out_msat),
+        } => forward::settled(inner, prev_htlcs, next_htlcs, fee_msat, out_msat),
+        other => return Some(other),
+    }
+    None
+}
+
+/// A channel is opened or closed.
+async fn of_channel(inner: &Arc<Inner>, event: Event) -> Option<Event> {
+    match event {
         Event::OpenChannelRequest {
             temporary_channel_id,
             counterparty_node_id,
@@ -101,7 +133,7 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
             ..
         } => {
             let (id, peer) = (temporary_channel_id, counterparty_node_id);
-            channel::accept(&inner, id, peer, channel_type);
+            channel::accept(inner, id, peer, channel_type);
         }
         Event::FundingGenerationReady {
             temporary_channel_id,
@@ -112,7 +144,7 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
         } => {
             let amount = Amount::from_sat(channel_value_satoshis);
             let (id, peer) = (temporary_channel_id, counterparty_node_id);
-            channel::fund(&inner, id, peer, amount, output_script, user_channel_id).await;
+            channel::fund(inner, id, peer, amount, output_script, user_channel_id).await;
         }
         Event::ChannelPending {
             channel_id,
@@ -120,13 +152,13 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
             funding_txo,
             ..
         } => {
-            inner.written.opened(&inner, channel_id);
-            channel::pending(&inner, channel_id, user_channel_id, funding_txo);
+            inner.written.opened(inner, channel_id);
+            channel::pending(inner, channel_id, user_channel_id, funding_txo);
             inner.channels_changed.notify_waiters();
         }
         Event::ChannelReady { channel_id, .. } => {
             tracing::info!(%channel_id, "channel ready");
-            inner.written.opened(&inner, channel_id);
+            inner.written.opened(inner, channel_id);
             inner.announce();
         }
         Event::ChannelClosed {
@@ -138,10 +170,18 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
         } => {
             let written = &inner.written;
             written.closed(&inner.store, channel_id, &reason, ours.unwrap_or(0));
-            channel::closed(&inner, channel_id, user_channel_id, &reason);
+            channel::closed(inner, channel_id, user_channel_id, &reason);
             inner.channels_changed.notify_waiters();
         }
-        Event::BumpTransaction(ref bump) => fee_bump::raise(&inner, bump).await,
+        other => return Some(other),
+    }
+    None
+}
+
+/// Transactions to raise, and coins to keep.
+async fn on_chain(inner: &Arc<Inner>, event: Event) -> Result<(), ReplayEvent> {
+    match event {
+        Event::BumpTransaction(ref bump) => fee_bump::raise(inner, bump).await,
         Event::DiscardFunding { funding_info, .. } => inner.discard_funding(&funding_info),
         Event::SpendableOutputs {
             outputs,
@@ -150,7 +190,7 @@ pub(crate) async fn handle(inner: Arc<Inner>, event: Event) -> Result<(), Replay
         } => {
             let peer = counterparty_node_id;
             let mut outputs = outputs;
-            outputs.retain(|output| close::is_ours_to_sweep(&inner, output));
+            outputs.retain(|output| close::is_ours_to_sweep(inner, output));
             if outputs.is_empty() {
                 return Ok(());
             }
