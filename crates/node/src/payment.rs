@@ -184,15 +184,7 @@ impl Inner {
         };
         let refused = sent.err().and_then(refusal);
         let Some(reason) = refused else { return Ok(()) };
-        let failure = Failure {
-            code: code::UNSPECIFIED,
-            failcode: None,
-            erring_index: Some(0),
-            erring_node: Some(self.our_id()),
-            erring_channel: None,
-            erring_direction: None,
-            message: format!("not sent: {reason}"),
-        };
+        let failure = self.unsent(format!("not sent: {reason}"));
         let settled = self
             .ledger
             .fail(id, Some(payment.payment_hash), failure, unix_millis());
@@ -200,6 +192,19 @@ impl Inner {
             tracing::error!(%cause, "a payment that was not sent could not be marked failed");
         }
         Err(SendPayError::Unsent(Box::new(payment.clone()), reason))
+    }
+
+    /// Why a part failed that never left this node.
+    fn unsent(&self, message: String) -> Failure {
+        Failure {
+            code: code::UNSPECIFIED,
+            failcode: None,
+            erring_index: Some(0),
+            erring_node: Some(self.our_id()),
+            erring_channel: None,
+            erring_direction: None,
+            message,
+        }
     }
 
     /// LDK asks its router for the route of a keysend, and gets this one.
@@ -378,15 +383,8 @@ impl Inner {
                 continue;
             }
             never_left += 1;
-            let failure = Failure {
-                code: code::UNSPECIFIED,
-                failcode: None,
-                erring_index: Some(0),
-                erring_node: Some(self.our_id()),
-                erring_channel: None,
-                erring_direction: None,
-                message: "never sent: the node stopped before the HTLC could leave".into(),
-            };
+            let stopped = "never sent: the node stopped before the HTLC could leave";
+            let failure = self.unsent(stopped.into());
             self.ledger
                 .fail(id, Some(payment.payment_hash), failure, unix_millis())
                 .await??;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendpay_ledger::Msat;
-use sendpay_node::{KeySend as Request, PayError, RouteHint, new_preimage};
+use sendpay_ledger::{Msat, Preimage};
+use sendpay_node::{KeySend as Request, PaidInvoice, PayError, RouteHint, new_preimage};
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::keysend::KeySend;
 use sendpay_rpc::method::pay::PayResult;
@@ -31,11 +31,7 @@ pub(super) async fn run(
         params.exemptfee,
         amount_msat.msat(),
     )?;
-    let amounts = daemon.amounts();
-    let node = daemon.node();
-    let refused = |cause: PayError| error::pay(&cause, PayWords::Pay, node.height(), amounts);
-    let preimage = new_preimage().map_err(refused)?;
-    let request = Request {
+    let request = |preimage| Request {
         preimage,
         destination: from_node_id(params.destination),
         amount_msat,
@@ -47,9 +43,24 @@ pub(super) async fn run(
         route_hints: params.routehints.as_ref().map(hints).unwrap_or_default(),
         request: asked.key(params.idempotency_key),
     };
+    let paid = pay(daemon, request, PayWords::Pay, notifier).await?;
+    Ok(result(&paid, daemon.amounts()))
+}
+
+/// Pays what is asked for with a preimage of its own, and tells of the tries.
+pub(super) async fn pay(
+    daemon: &Arc<Daemon>,
+    request: impl FnOnce(Preimage) -> Request,
+    words: PayWords,
+    notifier: Option<Notifier>,
+) -> Result<PaidInvoice, RpcError> {
+    let node = daemon.node();
+    let refused = |cause: PayError| error::pay(&cause, words, node.height(), daemon.amounts());
+    let preimage = new_preimage().map_err(refused)?;
     let hash = preimage.payment_hash();
-    let paid = tries::tell(node.ledger(), hash, notifier, node.keysend(request)).await;
-    paid.map(|paid| result(&paid, amounts)).map_err(refused)
+    let paid = node.keysend(request(preimage));
+    let told = tries::tell(node.ledger(), hash, notifier, paid).await;
+    told.map_err(refused)
 }
 
 /// An amount that there can be.

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendpay_node::{KeySend as Request, PayError, new_preimage};
+use sendpay_node::KeySend as Request;
 use sendpay_rpc::RpcError;
 use sendpay_rpc::method::xkeysend::XKeySend;
 use sendpay_rpc::method::xpay::{MAXFEE_LEAST, MAXFEE_SHARE, XPayResult};
 
-use super::keysend::amount;
+use super::keysend::{amount, pay};
 use super::xpay::{no_layers, result};
 use crate::convert::from_node_id;
 use crate::daemon::Daemon;
-use crate::error::{self, PayWords};
+use crate::error::PayWords;
 use crate::request_key::Asked;
 use crate::server::Notifier;
-use crate::tries;
 
 pub(super) async fn run(
     daemon: &Arc<Daemon>,
@@ -26,11 +25,7 @@ pub(super) async fn run(
     let asked = asked(&params);
     let amount_msat = amount(params.amount_msat)?;
     let share = amount_msat.msat() / MAXFEE_SHARE;
-    let amounts = daemon.amounts();
-    let node = daemon.node();
-    let refused = |cause: PayError| error::pay(&cause, PayWords::XPay, node.height(), amounts);
-    let preimage = new_preimage().map_err(refused)?;
-    let request = Request {
+    let request = |preimage| Request {
         preimage,
         destination: from_node_id(params.destination),
         amount_msat,
@@ -44,9 +39,8 @@ pub(super) async fn run(
         route_hints: Vec::new(),
         request: asked.key(params.idempotency_key),
     };
-    let hash = preimage.payment_hash();
-    let paid = tries::tell(node.ledger(), hash, notifier, node.keysend(request)).await;
-    paid.map(|paid| result(&paid, amounts)).map_err(refused)
+    let paid = pay(daemon, request, PayWords::XPay, notifier).await?;
+    Ok(result(&paid, daemon.amounts()))
 }
 
 /// The request as it is compared with another of the same key.
