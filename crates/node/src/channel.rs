@@ -22,7 +22,7 @@ use crate::depth::DEPTH_MAX;
 use crate::handshake::{RESERVE_MIN_SAT, chosen};
 use crate::shutdown_keys::closing_to;
 use crate::wallet::{FundError, Spend};
-use crate::{Inner, reserve, withdraw};
+use crate::{Inner, reserve};
 
 /// How long a peer may take to answer our opening.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -306,7 +306,7 @@ pub(crate) async fn fund(
         .manager
         .funding_transaction_generated(temporary_id, node_id, transaction);
     if let Err(cause) = told {
-        inner.wallet.forget(txid);
+        drop(inner.wallet.forget(txid));
         fail(inner, user_channel_id, OpenError::Failed(api_error(&cause)));
     }
 }
@@ -358,49 +358,6 @@ pub(crate) fn pending(
         )),
     };
     drop(opening.done.send(result));
-}
-
-/// What a crash leaves of openings: a funding transaction whose channel is kept may not have been
-/// sent, and is sent again; one whose channel was never kept must never be sent, as nobody has
-/// signed a way back, so its coins are free again. To be called before new openings; nothing but
-/// openings, withdrawals and what raises their fees makes transactions in the wallet, and all but
-/// openings are kept.
-pub(crate) async fn review_openings(inner: &Inner) {
-    let channels = inner.manager.list_channels();
-    let of_channels: Vec<OutPoint> = channels
-        .iter()
-        .filter_map(|channel| channel.funding_txo)
-        .map(|funding| funding.into_bitcoin_outpoint())
-        .collect();
-    let of_monitors: Vec<OutPoint> = inner
-        .monitor
-        .list_monitors()
-        .into_iter()
-        .filter_map(|id| Some(inner.monitor.get_monitor(id).ok()?.get_funding_txo()))
-        .map(|funding| funding.into_bitcoin_outpoint())
-        .collect();
-    let funds = |fundings: &[OutPoint], txid| fundings.iter().any(|funding| funding.txid == txid);
-    let withdrawals = withdraw::review(inner);
-    let mut unsent = Vec::new();
-    for transaction in inner.wallet.unconfirmed() {
-        let txid = transaction.compute_txid();
-        if funds(&of_channels, txid) || withdrawals.contains(&txid) {
-            unsent.push(transaction);
-        } else if !funds(&of_monitors, txid) {
-            tracing::warn!(%txid, "a channel was not opened before a crash; its coins are free again");
-            inner.wallet.forget(txid);
-        }
-    }
-    if unsent.is_empty() {
-        return;
-    }
-    tracing::info!(
-        transactions = unsent.len(),
-        "sending unconfirmed transactions again"
-    );
-    if let Err(cause) = inner.chain.broadcast_package(&unsent).await {
-        tracing::warn!(%cause, "they were not all sent");
-    }
 }
 
 /// A channel ended; if it was still opening, whoever waits is told.

@@ -53,6 +53,7 @@ mod peer;
 mod recovery;
 mod redact;
 mod reserve;
+mod review;
 mod route;
 mod router;
 mod seed_file;
@@ -224,8 +225,10 @@ impl Inner {
     /// A funding transaction that will never be used: its coins are free again.
     pub(crate) fn discard_funding(&self, info: &FundingInfo) {
         match info {
-            FundingInfo::Tx { transaction } => self.wallet.forget(transaction.compute_txid()),
-            FundingInfo::OutPoint { outpoint } => self.wallet.forget(outpoint.txid),
+            FundingInfo::Tx { transaction } => {
+                drop(self.wallet.forget(transaction.compute_txid()));
+            }
+            FundingInfo::OutPoint { outpoint } => drop(self.wallet.forget(outpoint.txid)),
             // Only of splices and dual funding, which this node does not switch on.
             FundingInfo::Contribution { .. } => {}
         }

@@ -132,7 +132,7 @@ impl Node {
             );
         }
         inner.review_holds().await;
-        crate::channel::review_openings(&inner).await;
+        crate::review::review(&inner).await;
         Ok(run(inner, listener, listeners, headers, tip).await)
     }
 

@@ -8,7 +8,7 @@ use bitcoin::{FeeRate, Transaction, Txid};
 use sendpay_chain::client::{BroadcastError, CallError};
 use thiserror::Error;
 
-use crate::wallet::{Raised, StuckError};
+use crate::wallet::{Raised, StuckError, settle};
 use crate::{Inner, withdraw};
 
 /// What was sent for a higher fee.
@@ -58,8 +58,9 @@ pub(crate) async fn bump(
     } = raised;
     let replaces = parents.is_none();
     let new = transaction.compute_txid();
+    let replaced = replaces.then_some(&stuck);
     if let Err(cause) = withdraw::keep(inner, &transaction).await {
-        undo(inner, new, replaces.then_some(stuck));
+        undo(inner, new, replaced).await;
         return Err(BumpError::Store(cause));
     }
     let mut package = parents.unwrap_or_default();
@@ -67,8 +68,7 @@ pub(crate) async fn bump(
     match inner.chain.broadcast_package(&package).await {
         Ok(()) => {}
         Err(cause @ BroadcastError::Refused { .. }) => {
-            withdraw::drop_kept(inner, new);
-            undo(inner, new, replaces.then_some(stuck));
+            undo(inner, new, replaced).await;
             return Err(BumpError::Refused(cause));
         }
         Err(BroadcastError::Unavailable(cause)) => {
@@ -78,7 +78,7 @@ pub(crate) async fn bump(
         }
     }
     if replaces {
-        withdraw::drop_kept(inner, txid);
+        withdraw::drop_kept(inner, txid).await;
     }
     Ok(Bumped {
         transaction,
@@ -86,10 +86,16 @@ pub(crate) async fn bump(
     })
 }
 
-/// As if it had never been made.
-fn undo(inner: &Inner, new: Txid, replaced: Option<Transaction>) {
-    inner.wallet.forget(new);
+/// As if it had never been made, through a crash too. In this order: what is kept is what the next start
+/// goes by.
+pub(crate) async fn undo(inner: &Inner, new: Txid, replaced: Option<&Transaction>) {
+    withdraw::drop_kept(inner, new).await;
+    let mut undone = inner.wallet.forget(new);
     if let Some(replaced) = replaced {
-        inner.wallet.restore(replaced);
+        undone = inner.wallet.take_back(replaced);
+    }
+    // What comes first in the queue is durable before.
+    if let Err(cause) = settle(undone).await {
+        tracing::error!(txid = %new, %cause, "a transaction that was not sent is not forgotten");
     }
 }

@@ -37,7 +37,6 @@ use sendpay_store::Store;
 use sendpay_store::kv::KvError;
 use thiserror::Error;
 
-use crate::clock::unix_seconds;
 use crate::kept::GivenOut;
 use crate::keys::Seed;
 use holdings::Holdings;
@@ -299,14 +298,12 @@ impl ChainWallet {
         Address::from_script(&script, self.network).map_err(|_| FundError::NoAddress)
     }
 
-    /// Forgets a transaction that will not be sent, so that its inputs are free again.
-    pub(crate) fn forget(&self, txid: Txid) {
+    /// Forgets a transaction that will not be sent, so that its inputs are free again. Durable with the
+    /// ticket.
+    pub(crate) fn forget(&self, txid: Txid) -> Option<KvTicket> {
         let mut inner = self.lock();
-        inner
-            .held
-            .wallet
-            .apply_evicted_txs([(txid, unix_seconds())]);
-        drop(self.keep(&mut inner));
+        inner.held.give_up(txid);
+        self.keep(&mut inner)
     }
 
     /// Every script that may be paid.
@@ -349,9 +346,10 @@ impl ChainWallet {
     }
 }
 
-type KvTicket = sendpay_store::Ticket<Result<(), KvError>>;
+pub(crate) type KvTicket = sendpay_store::Ticket<Result<(), KvError>>;
 
-async fn settle(ticket: Option<KvTicket>) -> Result<(), String> {
+/// Waits until it is durable.
+pub(crate) async fn settle(ticket: Option<KvTicket>) -> Result<(), String> {
     match ticket {
         None => Ok(()),
         Some(ticket) => match ticket.await {

@@ -1,17 +1,17 @@
 //! Payments on the chain from the wallet.
 //!
 //! A withdrawal is kept under its txid before it is broadcast, so that it is sent again after a
-//! crash; what the start does with it is in `channel.rs`'s review, which has to tell withdrawals
-//! from openings. Choosing and signing is the wallet's.
+//! crash; what the start does with it is in `review.rs`. Choosing and signing is the wallet's.
 
 use std::sync::Arc;
 
-use bitcoin::consensus::encode::serialize;
+use bitcoin::consensus::encode::{deserialize, serialize};
 use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, Txid};
 use sendpay_chain::client::{BroadcastError, CallError};
+use sendpay_store::kv::KvError;
 use thiserror::Error;
 
-use crate::wallet::{FundError, Spend};
+use crate::wallet::{FundError, Spend, settle};
 use crate::{Inner, reserve};
 
 const PRIMARY: &str = "sendpay";
@@ -67,6 +67,22 @@ pub enum WithdrawError {
     },
 }
 
+/// Why what is kept is not known.
+#[derive(Debug, Error)]
+pub(crate) enum KeptError {
+    /// It cannot be read.
+    #[error("the withdrawals could not be read: {0}")]
+    Store(#[from] KvError),
+    /// One is no transaction.
+    #[error("the withdrawal {key} is damaged: {source}")]
+    Damaged {
+        /// Its row.
+        key: String,
+        /// What is wrong.
+        source: bitcoin::consensus::encode::Error,
+    },
+}
+
 /// Sends, and returns when the transaction is in the mempool.
 pub(crate) async fn withdraw(
     inner: &Arc<Inner>,
@@ -83,7 +99,7 @@ pub(crate) async fn withdraw(
     let txid = transaction.compute_txid();
     let kept = keep(inner, &transaction).await;
     if let Err(cause) = kept {
-        inner.wallet.forget(txid);
+        drop(inner.wallet.forget(txid));
         return Err(WithdrawError::Store(cause));
     }
     match inner.chain.broadcast(&transaction).await {
@@ -92,9 +108,9 @@ pub(crate) async fn withdraw(
             unsigned: signed.unsigned,
         }),
         Err(cause @ BroadcastError::Refused { .. }) => {
-            // In this order: forgotten while it is kept, it would be sent at the next start.
-            drop_kept(inner, txid);
-            inner.wallet.forget(txid);
+            // Before anybody is told: kept through a crash, it would be sent at the next start.
+            drop_kept(inner, txid).await;
+            drop(inner.wallet.forget(txid));
             Err(WithdrawError::Refused(cause))
         }
         Err(BroadcastError::Unavailable(cause)) => {
@@ -110,41 +126,32 @@ pub(crate) fn is_kept(inner: &Inner, txid: Txid) -> bool {
     matches!(kept, Ok(Some(_)))
 }
 
-/// It is not to be sent again.
-pub(crate) fn drop_kept(inner: &Inner, txid: Txid) {
-    drop(inner.store.kv_remove(PRIMARY, SECONDARY, &txid.to_string()));
+/// It is not to be sent again, through a crash neither.
+pub(crate) async fn drop_kept(inner: &Inner, txid: Txid) {
+    let removed = inner.store.kv_remove(PRIMARY, SECONDARY, &txid.to_string());
+    if let Err(cause) = settle(Some(removed)).await {
+        tracing::error!(%txid, %cause, "a transaction that is not to be sent stays kept");
+    }
 }
 
 /// Keeps a transaction until it is deep in the chain, so that it is sent again after a crash.
 pub(crate) async fn keep(inner: &Inner, transaction: &Transaction) -> Result<(), String> {
     let key = transaction.compute_txid().to_string();
     let body = serialize(transaction);
-    let written = inner.store.kv_write(PRIMARY, SECONDARY, &key, body).await;
-    let written = written.map_err(|cause| cause.to_string())?;
-    written.map_err(|cause| cause.to_string())
+    let written = inner.store.kv_write(PRIMARY, SECONDARY, &key, body);
+    settle(Some(written)).await
 }
 
-/// The withdrawals that are kept, by txid. Those that are in a block deep enough are forgotten.
-pub(crate) fn review(inner: &Inner) -> Vec<Txid> {
-    let kept = match inner.store.kv_list(PRIMARY, SECONDARY) {
-        Ok(kept) => kept,
-        Err(cause) => {
-            // As if all were kept: nothing is freed that may have been sent.
-            tracing::error!(%cause, "the withdrawals could not be read");
-            let unconfirmed = inner.wallet.unconfirmed();
-            return unconfirmed.iter().map(Transaction::compute_txid).collect();
-        }
+/// Everything that is kept.
+pub(crate) fn kept(inner: &Inner) -> Result<Vec<Transaction>, KeptError> {
+    let keys = inner.store.kv_list(PRIMARY, SECONDARY)?;
+    let read = |key: &String| {
+        let body = inner.store.kv_read(PRIMARY, SECONDARY, key)?;
+        let body = body.unwrap_or_default();
+        deserialize(&body).map_err(|source| KeptError::Damaged {
+            key: key.clone(),
+            source,
+        })
     };
-    let mut withdrawals = Vec::new();
-    for key in kept {
-        let Ok(txid) = key.parse::<Txid>() else {
-            continue;
-        };
-        if inner.wallet.is_deep(txid) {
-            drop(inner.store.kv_remove(PRIMARY, SECONDARY, &key));
-        } else {
-            withdrawals.push(txid);
-        }
-    }
-    withdrawals
+    keys.iter().map(read).collect()
 }

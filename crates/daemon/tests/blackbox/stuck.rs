@@ -1,6 +1,8 @@
 //! Transactions of the wallet that wait for a block, and get a higher fee: replaced, or paid for by a
 //! child.
 
+use std::time::{Duration, Instant};
+
 use bitcoin::consensus::encode::deserialize_hex;
 use bitcoin::{Address, Amount, Transaction};
 use serde_json::{Value, json};
@@ -182,4 +184,105 @@ fn a_higher_fee_that_cannot_be_had_leaves_everything_as_it_was() {
         (&change["txid"], &change["status"]),
         (&sent["txid"], &json!("confirmed"))
     );
+}
+
+/// How often a replacement is cut off, at instants that are spread over the time that one takes.
+const CUT_OFF: u32 = 40;
+
+impl Scene {
+    /// Asks for a higher fee and kills the node at that instant; whatever was answered, it comes back.
+    fn bump_and_kill(&mut self, params: Value, instant: Duration) {
+        let asked = self.alice.call_later("bumpfee", params);
+        // The instant of the death is the subject; nothing is waited for.
+        std::thread::sleep(instant);
+        self.alice.kill();
+        drop(asked.join().unwrap());
+        self.alice.resume();
+    }
+
+    /// What waits for a block, which the wallet must know as the chain does: its change is the only
+    /// output, so that the coin it spends is not free.
+    fn only_one_waiting(&self, after: &str) -> Value {
+        let waiting = self.waiting();
+        let [txid] = &waiting[..] else {
+            panic!("{after}: one that waits: {waiting:?}")
+        };
+        let outputs = self.outputs();
+        let [change] = &outputs[..] else {
+            panic!("{after}: one output: {outputs:?}")
+        };
+        assert_eq!(
+            (&change["txid"], &change["status"]),
+            (txid, &json!("unconfirmed")),
+            "{after}"
+        );
+        txid.clone()
+    }
+}
+
+#[test]
+fn a_replacement_that_is_cut_off_leaves_one_of_the_two_and_no_coin_free() {
+    let mut scene = Scene::on(Backend::Embedded);
+    let params = json!({"destination": ELSEWHERE, "satoshi": 100_000, "feerate": "2000perkb"});
+    let mut txid = scene.alice.call("withdraw", params)["txid"].clone();
+    let rate = |round: u32| format!("{}perkb", 4_000 + 2_000 * round);
+    let begun = Instant::now();
+    txid = scene.alice.call("bumpfee", json!([txid, rate(0)]))["txid"].clone();
+    let takes = begun.elapsed();
+    let (mut replaced, mut stayed) = (0, 0);
+    for round in 1..=CUT_OFF {
+        scene.bump_and_kill(json!([txid, rate(round)]), takes * round / CUT_OFF);
+        let waits = scene.only_one_waiting(&format!("accepted, {round}"));
+        match waits == txid {
+            true => stayed += 1,
+            false => replaced += 1,
+        }
+        txid = waits;
+    }
+    println!("cut off: {replaced} replaced, {stayed} stayed");
+    scene.mine();
+    assert_eq!(scene.outputs()[0]["txid"], txid);
+}
+
+#[test]
+fn a_replacement_that_is_refused_and_cut_off_leaves_what_was_there() {
+    let mut scene = Scene::on(Backend::Embedded);
+    let params = json!({"destination": ELSEWHERE, "satoshi": 100_000, "feerate": "2000perkb"});
+    let txid = scene.alice.call("withdraw", params)["txid"].clone();
+    // Less than what the chain takes by now.
+    let mut pressure = scene.chain.prepare_pressure(1);
+    scene.chain.press(&mut pressure, 10_000);
+    let bump = json!([txid, "5000perkb"]);
+    let begun = Instant::now();
+    let error = scene.alice.refused("bumpfee", bump.clone());
+    assert_eq!(error.code, -1);
+    let takes = begun.elapsed();
+    for round in 1..=CUT_OFF {
+        scene.bump_and_kill(bump.clone(), takes * round / CUT_OFF);
+        assert_eq!(scene.only_one_waiting(&format!("refused, {round}")), txid);
+    }
+    scene.mine();
+    assert_eq!(scene.outputs()[0]["txid"], txid);
+}
+
+#[test]
+fn a_withdrawal_that_was_refused_is_forgotten_through_a_crash() {
+    let mut scene = Scene::on(Backend::Embedded);
+    let before = scene.outputs();
+    let mut pressure = scene.chain.prepare_pressure(1);
+    scene.chain.press(&mut pressure, 10_000);
+    let params = json!({"destination": ELSEWHERE, "satoshi": 100_000, "feerate": "2000perkb"});
+    for round in 1..=CUT_OFF / 2 {
+        let error = scene.alice.refused("withdraw", params.clone());
+        assert_eq!(error.code, -1, "{}", error.message);
+        scene.alice.kill();
+        scene.alice.resume();
+        assert_eq!(scene.outputs(), before, "{round}");
+    }
+    // With room again, nothing comes that was said not to come.
+    scene.mine();
+    scene.alice.kill();
+    scene.alice.resume();
+    assert_eq!(scene.outputs(), before);
+    assert_eq!(scene.waiting(), [json!(null); 0]);
 }

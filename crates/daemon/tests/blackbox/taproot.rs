@@ -273,3 +273,21 @@ fn fees_of_what_spends_and_pays_p2tr_are_raised(backend: Backend) {
     scene.assert_rate(&replaced["txid"], 1, 50_000);
     scene.mine();
 }
+
+/// What spends p2tr alone and pays nothing back is no transaction of BDK's own addresses.
+#[test]
+fn a_p2tr_coin_is_free_again_when_what_spent_it_was_refused() {
+    let mut scene = Scene::on(Backend::Embedded);
+    let before = scene.coins();
+    let mut pressure = scene.chain.prepare_pressure(1);
+    scene.chain.press(&mut pressure, 10_000);
+    let all = json!({"destination": ELSEWHERE, "satoshi": "all", "feerate": "2000perkb"});
+    let error = scene.alice.refused("withdraw", all);
+    assert_eq!(error.code, -1, "{}", error.message);
+    assert_eq!(scene.coins(), before);
+    scene.restart();
+    assert_eq!(scene.coins(), before);
+    let all = json!({"destination": ELSEWHERE, "satoshi": "all", "feerate": "50000perkb"});
+    let sent = scene.alice.call("withdraw", all);
+    scene.assert_like(&sent, &[P2TR]);
+}

@@ -6,6 +6,7 @@
 //! same graph, the same blocks and the same rows of the store. What is left that differs is here: which
 //! transactions belong to us, and how an input is described and signed. Change is always p2wpkh.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bdk_wallet::chain::indexer::keychain_txout::{self, DEFAULT_LOOKAHEAD, KeychainTxOutIndex};
@@ -29,6 +30,7 @@ use bitcoin::{
 };
 use sendpay_chain::client::Confirmed;
 
+use crate::clock::unix_seconds;
 use crate::kept::GivenOut;
 
 /// The addresses of others and those of change.
@@ -178,15 +180,44 @@ impl Holdings {
         self.revealed.merge(self.taproot.index_tx(transaction));
     }
 
-    /// Takes a transaction of ours in that is in no block. Of two that spend the same, the later seen
-    /// counts (seconds since 1970).
-    pub(super) fn see(&mut self, transaction: Transaction, seen_at: u64) {
+    /// Takes a transaction of ours in that is in no block; one that was given up, again. Nothing that
+    /// spends the same may count.
+    pub(super) fn see(&mut self, transaction: Transaction) {
         self.index(&transaction);
-        let mut tx_update = TxUpdate::default();
         let txid = transaction.compute_txid();
-        tx_update.seen_ats.insert((txid, seen_at));
+        // Later than it was given up, whatever the clock does.
+        let given_up = self.wallet.tx_graph().get_last_evicted(txid);
+        let since = given_up.map_or(0, |given_up| given_up.saturating_add(1));
+        let mut tx_update = TxUpdate::default();
+        tx_update.seen_ats.insert((txid, unix_seconds().max(since)));
         tx_update.txs.push(Arc::new(transaction));
         self.add(tx_update, None);
+    }
+
+    /// Gives a transaction up that is in no block: what it spends is free again.
+    pub(super) fn give_up(&mut self, txid: Txid) {
+        let found = self.wallet.tx_graph().get_tx_node(txid);
+        let last_seen = found.and_then(|found| found.last_seen).unwrap_or_default();
+        let mut tx_update = TxUpdate::default();
+        // What was seen at that second and not after is gone.
+        let gone_at = unix_seconds().max(last_seen);
+        tx_update.evicted_ats.insert((txid, gone_at));
+        self.add(tx_update, None);
+    }
+
+    /// Takes a transaction in again that was given up, unless one that counts spends the same.
+    pub(super) fn take_back(&mut self, transaction: &Transaction) {
+        let txid = transaction.compute_txid();
+        let counting: HashSet<Txid> = self
+            .transactions()
+            .map(|found| found.tx_node.txid)
+            .collect();
+        let mut conflicts = self.wallet.tx_graph().direct_conflicts(transaction);
+        let stands = counting.contains(&txid);
+        if !stands && !conflicts.any(|(_, other)| counting.contains(&other)) {
+            drop(conflicts);
+            self.see(transaction.clone());
+        }
     }
 
     /// Joins a block to the wallet's chain, and takes what is ours in it.
@@ -229,7 +260,7 @@ impl Holdings {
 
     /// `block`: one that the wallet may not know yet, because it is older than its first.
     fn add(&mut self, tx_update: TxUpdate<ConfirmationBlockTime>, block: Option<BlockId>) {
-        if tx_update.txs.is_empty() {
+        if tx_update.txs.is_empty() && tx_update.evicted_ats.is_empty() {
             return;
         }
         let chain = block.map(|block| self.wallet.latest_checkpoint().insert(block));

@@ -5,13 +5,12 @@ use bdk_wallet::KeychainKind;
 use bdk_wallet::chain::ChainPosition;
 use bdk_wallet::error::CreateTxError;
 use bitcoin::psbt::ExtractTxError;
-use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, Txid};
+use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction};
 
 use super::coin::{for_fees, spendable, worth};
 use super::holdings::Holdings;
 use super::select::Coins;
 use super::{ChainWallet, FundError, Inner, settle};
-use crate::clock::unix_seconds;
 
 /// Blocks after which nobody expects a transaction to be taken back; LDK's own depth.
 const DEEP: u32 = 6;
@@ -61,7 +60,7 @@ impl ChainWallet {
             let mut inner = self.lock();
             let unsigned = unsigned(&mut inner, &spend)?;
             let transaction = sign(self, &inner, unsigned.clone())?;
-            inner.held.see(transaction.clone(), unix_seconds());
+            inner.held.see(transaction.clone());
             let signed = Signed {
                 transaction,
                 unsigned,
@@ -89,17 +88,20 @@ impl ChainWallet {
         worth(&for_fees(&self.lock().held))
     }
 
-    /// Whether a transaction is in a block that nobody expects to be taken back.
-    pub(crate) fn is_deep(&self, txid: Txid) -> bool {
+    /// Whether a transaction is in a block that nobody expects to be taken back, or another that spends
+    /// the same.
+    pub(crate) fn has_ended(&self, transaction: &Transaction) -> bool {
         let inner = self.lock();
         let next = inner.held.next_height();
-        let found = inner.held.wallet.get_tx(txid);
-        match found.map(|found| found.chain_position) {
+        let wallet = &inner.held.wallet;
+        let is_deep = |txid| match wallet.get_tx(txid).map(|found| found.chain_position) {
             Some(ChainPosition::Confirmed { anchor, .. }) => {
                 next.saturating_sub(anchor.block_id.height) >= DEEP
             }
             _ => false,
-        }
+        };
+        let mut others = wallet.tx_graph().direct_conflicts(transaction);
+        is_deep(transaction.compute_txid()) || others.any(|(_, other)| is_deep(other))
     }
 }
 

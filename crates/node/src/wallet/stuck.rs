@@ -14,8 +14,7 @@ use super::coin::spendable;
 use super::holdings::Holdings;
 use super::select::Coins;
 use super::spend::sign;
-use super::{ChainWallet, FundError, Inner, settle};
-use crate::clock::unix_seconds;
+use super::{ChainWallet, FundError, Inner, KvTicket, settle};
 
 /// Why no fee was raised.
 #[derive(Debug, Error)]
@@ -69,10 +68,7 @@ impl ChainWallet {
             let raised = if replaceable && !has_children(&inner.held, txid) {
                 let psbt = replacement(&mut inner, txid, rate)?;
                 let transaction = sign(self, &inner, psbt)?;
-                inner
-                    .held
-                    .wallet
-                    .apply_evicted_txs([(txid, unix_seconds().saturating_add(1))]);
+                inner.held.give_up(txid);
                 Raised {
                     transaction,
                     parents: None,
@@ -85,7 +81,7 @@ impl ChainWallet {
                     parents: Some(parents),
                 }
             };
-            inner.held.see(raised.transaction.clone(), unix_seconds());
+            inner.held.see(raised.transaction.clone());
             (raised, self.keep(&mut inner))
         };
         settle(ticket).await.map_err(FundError::Store)?;
@@ -97,13 +93,12 @@ impl ChainWallet {
         waiting(&self.lock().held.wallet, txid)
     }
 
-    /// Takes a transaction in again that another did not take the place of after all.
-    pub(crate) fn restore(&self, transaction: Transaction) {
+    /// Takes a transaction in again that another did not take the place of after all; unless one that
+    /// counts spends the same. Durable with the ticket.
+    pub(crate) fn take_back(&self, transaction: &Transaction) -> Option<KvTicket> {
         let mut inner = self.lock();
-        // Later than it was given up, which was written a second ahead.
-        let now = unix_seconds().saturating_add(2);
-        inner.held.see(transaction, now);
-        drop(self.keep(&mut inner));
+        inner.held.take_back(transaction);
+        self.keep(&mut inner)
     }
 }
 
