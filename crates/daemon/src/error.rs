@@ -388,7 +388,7 @@ pub(crate) fn close(cause: &CloseError) -> RpcError {
 
 pub(crate) fn terms(cause: &TermsError) -> RpcError {
     match cause {
-        TermsError::Gone | TermsError::Refused(_) => {
+        TermsError::Gone | TermsError::Refused(_) | TermsError::Store(_) => {
             RpcError::new(Code::Lightningd, cause.to_string())
         }
     }

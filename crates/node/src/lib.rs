@@ -207,6 +207,8 @@ pub(crate) struct Inner {
     pub(crate) written: closed_channel::Written,
     /// Held while coins for fees are taken or given back, so that none is given back that was just taken.
     pub(crate) bumping: AsyncMutex<()>,
+    /// Held while the terms of a channel are set and kept.
+    pub(crate) setting_terms: AsyncMutex<()>,
     /// Transactions of channels whose fee waits for coins.
     pub(crate) short: Mutex<fee_bump::Shortages>,
 }
@@ -395,8 +397,8 @@ impl Node {
     }
 
     /// Sets what is asked to forward over a channel; the channel as it is then.
-    pub fn set_terms(&self, terms: &NewTerms) -> Result<Channel, TermsError> {
-        terms::set(&self.inner, terms)
+    pub async fn set_terms(&self, terms: &NewTerms) -> Result<Channel, TermsError> {
+        terms::set(&self.inner, terms).await
     }
 
     /// The channels of the network that there are now, to be read with [`Node::network_channels`].

@@ -133,6 +133,7 @@ impl Node {
         }
         inner.review_holds().await;
         crate::review::review(&inner).await;
+        crate::terms::review(&inner);
         Ok(run(inner, listener, listeners, headers, tip).await)
     }
 
@@ -257,6 +258,7 @@ fn join(
         scids: crate::forward::Scids::default(),
         written: Written::default(),
         bumping: AsyncMutex::default(),
+        setting_terms: AsyncMutex::default(),
         short: Mutex::default(),
     };
     Ok(Arc::new(inner))

@@ -38,20 +38,18 @@ pub(super) async fn run(
                 .collect()
         }
     };
-    let set = channels.iter().map(|channel| {
+    let mut set = Vec::new();
+    for channel in &channels {
         let terms = NewTerms {
             node_id: channel.node_id,
             channel_id: channel.channel_id,
             fee_base_msat,
             fee_proportional_millionths: params.feeppm,
         };
-        let set = daemon.node().set_terms(&terms);
-        set.map(|channel| show(&channel))
-            .map_err(|cause| error::terms(&cause))
-    });
-    Ok(SetChannelResult {
-        channels: set.collect::<Result<_, _>>()?,
-    })
+        let channel = daemon.node().set_terms(&terms).await;
+        set.push(show(&channel.map_err(|cause| error::terms(&cause))?));
+    }
+    Ok(SetChannelResult { channels: set })
 }
 
 /// What LDK cannot do.

@@ -284,6 +284,12 @@ impl Node {
         }
     }
 
+    /// Where it is in the chain.
+    pub fn height(&self) -> u32 {
+        let info = self.call("getinfo", json!({}));
+        u32::try_from(info["blockheight"].as_u64().unwrap()).unwrap()
+    }
+
     pub fn wait_for_height(&self, height: u32) {
         wait_for("a height", || {
             let info = self.call("getinfo", json!({}));

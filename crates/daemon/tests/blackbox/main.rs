@@ -9,6 +9,7 @@
 #![allow(missing_docs, unreachable_pub, dead_code)]
 
 mod anchors;
+mod answers;
 mod autoclean;
 mod bad_input;
 mod bitcoind;
