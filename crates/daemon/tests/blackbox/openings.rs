@@ -1,6 +1,8 @@
 //! Openings: that a crash cuts off, and what can be asked for with them.
 
-use serde_json::json;
+use std::time::Instant;
+
+use serde_json::{Value, json};
 
 use crate::harness::{Backend, Chain, Node, Pair, wait_for, with_every_backend};
 
@@ -166,4 +168,65 @@ fn a_channel_closes_to_the_address_named_at_its_opening_and_to_no_other() {
     let funds = pair.alice.call("listfunds", json!({}));
     let mut outputs = funds["outputs"].as_array().unwrap().iter();
     assert!(outputs.any(|output| output["txid"] == closed["txid"]));
+}
+
+/// How often an opening is cut off, at instants that are spread over the time that one takes.
+const CUT_OFF: u32 = 40;
+
+#[test]
+fn an_opening_that_is_cut_off_leaves_a_channel_or_the_coins() {
+    let dir = tempfile::tempdir().unwrap();
+    let chain = Chain::with(dir.path(), Backend::Embedded);
+    let mut alice = Node::start(dir.path(), "alice", &chain, &[]);
+    let bob = Node::start(dir.path(), "bob", &chain, &[]);
+    Node::fund_each(&[&alice, &bob], &chain);
+    let open = json!({"id": bob.id, "amount": 1_000_000});
+    alice.connect(&bob);
+    let begun = Instant::now();
+    alice.call("fundchannel", open.clone());
+    // Some take longer.
+    let longest = 2 * begun.elapsed();
+    let (mut opened, mut freed) = (0, 0);
+    for round in 1..=CUT_OFF {
+        chain.mine(1);
+        alice.wait_for_height(chain.height());
+        let before = coins(&alice);
+        alice.connect(&bob);
+        let asked = alice.call_later("fundchannel", open.clone());
+        // The instant of the death is the subject; nothing is waited for.
+        std::thread::sleep(longest * round / CUT_OFF);
+        alice.kill();
+        drop(asked.join().unwrap());
+        alice.resume();
+        alice.wait_for_height(chain.height());
+        let waiting = chain.ask("getrawmempool", &[]);
+        let listed = alice.call("listpeerchannels", json!({}));
+        let listed = listed["channels"].as_array().unwrap();
+        let mut fundings = listed.iter().map(|channel| &channel["funding_txid"]);
+        match &waiting.as_array().unwrap()[..] {
+            [] => {
+                assert_eq!(coins(&alice), before, "{round}: nothing was sent");
+                freed += 1;
+            }
+            [txid] => {
+                assert!(
+                    fundings.any(|funding| funding == txid),
+                    "{round}: {listed:?}"
+                );
+                let left = coins(&alice);
+                let [change] = &left[..] else {
+                    panic!("{round}: {left:?}")
+                };
+                assert_eq!(change["txid"], *txid, "{round}");
+                opened += 1;
+            }
+            more => panic!("{round}: {more:?}"),
+        }
+    }
+    println!("cut off: {opened} opened, {freed} freed");
+}
+
+fn coins(node: &Node) -> Vec<Value> {
+    let funds = node.call("listfunds", json!({}));
+    funds["outputs"].as_array().unwrap().clone()
 }
