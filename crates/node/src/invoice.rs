@@ -3,6 +3,7 @@
 //! An invoice is paid at LDK's `PaymentClaimed`, never before. A hold invoice's HTLC is recorded as
 //! held before LDK may forget to ask about it, and waits for the operator.
 
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -191,7 +192,7 @@ impl Inner {
     /// the channel shows it until the peer is there to be told.
     fn still_claimable(&self, hash: PaymentHash, claim_deadline: Option<u32>) -> bool {
         let height = self.manager.current_best_block().height;
-        claim_deadline.is_none_or(|deadline| height < deadline) && holds_htlc(self, &hash.0)
+        claim_deadline.is_none_or(|deadline| height < deadline) && held_htlcs(self).contains(&hash)
     }
 
     /// Looks at every held invoice, at the start and at every block: one whose HTLC is gone (LDK
@@ -230,6 +231,25 @@ impl Inner {
                     self.claim_once(preimage);
                 }
                 _ => self.cancel_if_gone(hash),
+            }
+        }
+    }
+
+    /// At the start: gives back what LDK holds for an invoice that is cancelled or gone. That was durable
+    /// before LDK was told, and a crash may have come between.
+    pub(crate) fn fail_what_nobody_wants(&self) {
+        for hash in held_htlcs(self) {
+            let is_wanted = match self.ledger.invoice(InvoiceKey::Hash(hash)) {
+                Ok(Some(invoice)) => invoice.state != InvoiceState::Cancelled,
+                Ok(None) => false,
+                Err(cause) => {
+                    tracing::error!(%cause, payment_hash = %hash, "cannot read an invoice");
+                    true
+                }
+            };
+            if !is_wanted {
+                // Of an HTLC for others LDK takes no notice.
+                self.manager.fail_htlc_backwards(&LdkPaymentHash(hash.0));
             }
         }
     }
@@ -293,7 +313,7 @@ impl Inner {
         let hash = preimage.payment_hash();
         // The preimage first, so that a crash on the way claims at the next start.
         self.ledger.invoice_settling(hash, preimage).await??;
-        if !holds_htlc(self, &hash.0) {
+        if !held_htlcs(self).contains(&hash) {
             return Err(SettleHeldError::FailedBack);
         }
         self.manager.claim_funds(LdkPreimage(preimage.0));
@@ -336,21 +356,24 @@ pub enum CancelHeldError {
     Closed(#[from] Closed),
 }
 
-/// Whether an HTLC of this hash came in and is neither claimed nor failed.
-fn holds_htlc(inner: &Inner, payment_hash: &[u8; 32]) -> bool {
-    inner
-        .manager
-        .list_channels()
-        .iter()
-        .flat_map(|channel| &channel.pending_inbound_htlcs)
-        .any(|htlc| {
-            htlc.payment_hash.0 == *payment_hash
-                && matches!(
-                    htlc.state,
-                    Some(
-                        InboundHTLCStateDetails::Committed
-                            | InboundHTLCStateDetails::AwaitingRemoteRevokeToAdd
-                    )
-                )
-        })
+/// The hashes of HTLCs that came in and are neither claimed nor failed; those that are on their way to
+/// others are among them.
+fn held_htlcs(inner: &Inner) -> HashSet<PaymentHash> {
+    let channels = inner.manager.list_channels().into_iter();
+    let mut htlcs: Vec<_> = channels
+        .flat_map(|channel| channel.pending_inbound_htlcs)
+        .collect();
+    htlcs.retain(|htlc| {
+        matches!(
+            htlc.state,
+            Some(
+                InboundHTLCStateDetails::Committed
+                    | InboundHTLCStateDetails::AwaitingRemoteRevokeToAdd
+            )
+        )
+    });
+    let hashes = htlcs
+        .into_iter()
+        .map(|htlc| PaymentHash(htlc.payment_hash.0));
+    hashes.collect()
 }

@@ -132,6 +132,7 @@ impl Node {
             );
         }
         inner.review_holds().await;
+        inner.fail_what_nobody_wants();
         crate::review::review(&inner).await;
         crate::terms::review(&inner);
         Ok(run(inner, listener, listeners, headers, tip).await)

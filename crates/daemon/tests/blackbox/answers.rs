@@ -215,6 +215,67 @@ fn payments() {
     }
 }
 
+#[test]
+fn payments_that_were_held() {
+    let mut pair = Pair::start();
+    // Alice takes some seconds to find bob again.
+    for round in 0..ROUNDS / 2 {
+        let params = json!(["1000msat", format!("held {round}"), "a thing"]);
+        let invoice = pair.bob.call("holdinvoice", params);
+        let by_hash = json!({"payment_hash": invoice["payment_hash"]});
+        let mut send = direct(&pair.bob, &pair.channel, &invoice, 1_000);
+        send["route"][0]["delay"] = json!(186);
+        pair.alice.call("sendpay", send);
+        let state = |bob: &Node| {
+            one(bob, "listinvoices", by_hash.clone(), "invoices")["hold_state"].clone()
+        };
+        wait_for("an invoice held", || {
+            (state(&pair.bob) == "held").then_some(())
+        });
+        let is_settled = round % 2 == 0;
+        if is_settled {
+            let settled = last_words(
+                &mut pair.bob,
+                "holdinvoicesettle",
+                json!([invoice["payment_preimage"]]),
+            );
+            assert_eq!(settled["state"], "settled");
+            assert_eq!(state(&pair.bob), "settled");
+        } else {
+            last_words(&mut pair.bob, "holdinvoicecancel", by_hash.clone());
+            assert_eq!(state(&pair.bob), "cancelled");
+        }
+        let status = wait_for("an end", || {
+            let record = one(&pair.alice, "listsendpays", by_hash.clone(), "payments");
+            let status = record["status"].clone();
+            (status != "pending").then_some(status)
+        });
+        assert_eq!(status, if is_settled { "complete" } else { "failed" });
+        wait_for("a channel", || usable(&pair));
+    }
+}
+
+#[test]
+fn payments_over_routes_of_the_nodes_own() {
+    let mut pair = Pair::start();
+    for round in 0..ROUNDS {
+        let invoice = pair.bob.invoice(&format!("sold {round}"), 1_000);
+        let paid = last_words(&mut pair.alice, "pay", json!([invoice["bolt11"]]));
+        let by_hash = json!({"payment_hash": invoice["payment_hash"]});
+        let shown = one(&pair.alice, "listpays", by_hash.clone(), "pays");
+        assert_eq!(shown["preimage"], paid["payment_preimage"]);
+        pair.bob.paid_invoice(&by_hash);
+        wait_for("a channel", || usable(&pair));
+        let params = json!({"destination": pair.bob.id, "amount_msat": 1_000});
+        let given = last_words(&mut pair.alice, "keysend", params);
+        let by_hash = json!({"payment_hash": given["payment_hash"]});
+        let shown = one(&pair.alice, "listpays", by_hash.clone(), "pays");
+        assert_eq!(shown["preimage"], given["payment_preimage"]);
+        pair.bob.paid_invoice(&by_hash);
+        wait_for("a channel", || usable(&pair));
+    }
+}
+
 fn usable(pair: &Pair) -> Option<()> {
     let channel = one(&pair.alice, "listpeerchannels", json!({}), "channels");
     pair.alice.usable_channel(&channel["channel_id"]).map(drop)
