@@ -24,9 +24,9 @@ pub(crate) async fn review(inner: &Inner) {
     let kept = match withdraw::kept(inner) {
         Ok(kept) => kept,
         Err(cause) => {
-            // As if all were kept: nothing is freed that may have been sent.
+            // Nothing is freed that may have been sent, and nothing is sent that may be an opening.
             tracing::error!(%cause, "transactions of the wallet were not looked through");
-            return send(inner, &inner.wallet.unconfirmed()).await;
+            return;
         }
     };
     let kept = without_ended(inner, kept).await;
