@@ -34,23 +34,26 @@ pub(crate) async fn review(inner: &Inner) {
     for transaction in &kept {
         drop(inner.wallet.take_back(transaction));
     }
-    decide(inner, &kept).await;
+    send(inner, &kept).await;
+    if decide(inner, &kept).await {
+        send(inner, &kept).await;
+    }
+}
+
+/// Sends what may not have been sent, parents first.
+async fn send(inner: &Inner, kept: &[Transaction]) {
     let of_channels = of_channels(inner);
     let mut unsent = inner.wallet.unconfirmed();
     unsent.retain(|transaction| {
         let txid = transaction.compute_txid();
         of_channels.contains(&txid) || kept.contains(transaction)
     });
-    send(inner, &unsent).await;
-}
-
-async fn send(inner: &Inner, unsent: &[Transaction]) {
     if unsent.is_empty() {
         return;
     }
     let transactions = unsent.len();
     tracing::info!(transactions, "sending unconfirmed transactions again");
-    if let Err(cause) = inner.chain.broadcast_package(unsent).await {
+    if let Err(cause) = inner.chain.broadcast_package(&unsent).await {
         tracing::warn!(%cause, "they were not all sent");
     }
 }
@@ -103,8 +106,8 @@ fn of_monitors(inner: &Inner) -> HashSet<Txid> {
 }
 
 /// Of two that are kept and spend the same, the later was to take the place of the other when the crash
-/// came. The chain takes it, or it stays with the other.
-async fn decide(inner: &Inner, kept: &[Transaction]) {
+/// came. The chain has taken it, or it stays with the other: whether that is so of any.
+async fn decide(inner: &Inner, kept: &[Transaction]) -> bool {
     let mut by_coin: HashMap<OutPoint, &Transaction> = HashMap::new();
     let counts =
         |transaction: &&Transaction| inner.wallet.waiting(transaction.compute_txid()).is_ok();
@@ -114,6 +117,7 @@ async fn decide(inner: &Inner, kept: &[Transaction]) {
         let coins = transaction.input.iter().map(|input| input.previous_output);
         by_coin.extend(coins.map(|coin| (coin, transaction)));
     }
+    let mut stays = false;
     for old in given_up {
         let mut coins = old.input.iter().map(|input| input.previous_output);
         let Some(new) = coins.find_map(|coin| by_coin.get(&coin)) else {
@@ -125,9 +129,11 @@ async fn decide(inner: &Inner, kept: &[Transaction]) {
             Err(BroadcastError::Refused { .. }) => {
                 tracing::info!(%txid, "a replacement was not taken; what it was for goes on waiting");
                 stuck::undo(inner, txid, Some(old)).await;
+                stays = true;
             }
             // Both stay kept: the next start asks again.
             Err(cause) => tracing::warn!(%cause, %txid, "a replacement could not be sent"),
         }
     }
+    stays
 }
