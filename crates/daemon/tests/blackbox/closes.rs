@@ -263,3 +263,67 @@ fn a_close_that_waits_is_told_when_the_daemon_stops(backend: Backend) {
             .usable_channel(&channels(&pair.alice)[0]["channel_id"])
     });
 }
+
+/// How many closes are cut off, at instants that are spread over the time that one takes.
+const CUT_OFF: u32 = 10;
+
+#[test]
+fn a_mutual_close_that_is_cut_off_is_one_all_the_same_or_none() {
+    let mut pair = Pair::start();
+    pair.bob.connect(&pair.alice);
+    let open = json!({"id": pair.bob.id, "amount": 200_000});
+    let opened: Vec<Value> = (0..CUT_OFF)
+        .map(|_| {
+            let opened = pair.alice.call("fundchannel", open.clone());
+            pair.mine(1);
+            opened["channel_id"].clone()
+        })
+        .collect();
+    pair.mine(6);
+    for channel in &opened {
+        wait_for("a channel", || pair.alice.usable_channel(channel));
+    }
+    let before = funds_msat(&pair.alice);
+    let begun = std::time::Instant::now();
+    pair.alice.call("close", json!([pair.channel]));
+    let longest = begun.elapsed() * 2;
+    pair.mine(1);
+    let (mut closed, mut stayed) = (0, 0);
+    for (channel, round) in opened.iter().zip(1..) {
+        let asked = pair.alice.call_later("close", json!([channel]));
+        // The instant of the death is the subject; nothing is waited for.
+        std::thread::sleep(longest * round / CUT_OFF);
+        pair.alice.kill();
+        drop(asked.join().unwrap());
+        pair.alice.resume();
+        let shown = |node: &Node| {
+            let listed = node.call("listpeerchannels", json!({"channel_id": channel}));
+            listed["channels"][0].clone()
+        };
+        let ended = wait_for("a close or a channel", || {
+            let (here, there) = (shown(&pair.alice), shown(&pair.bob));
+            assert_ne!(here["state"], "AWAITING_UNILATERAL", "{round}: {here}");
+            assert_ne!(there["state"], "AWAITING_UNILATERAL", "{round}: {there}");
+            let is_normal =
+                |one: &Value| one["state"] == "CHANNELD_NORMAL" && one["reestablished"] == true;
+            let waiting = pair.chain.ask("getrawmempool", &[]);
+            let is_closed = waiting
+                .as_array()
+                .is_some_and(|waiting| !waiting.is_empty());
+            (is_closed || is_normal(&here) && is_normal(&there)).then_some(is_closed)
+        });
+        match ended {
+            true => closed += 1,
+            false => {
+                stayed += 1;
+                let again = pair.alice.call("close", json!([channel]));
+                assert_eq!(again["type"], "mutual");
+            }
+        }
+        pair.mine(1);
+    }
+    println!("cut off: {closed} closed, {stayed} stayed");
+    let all = 10_000_000_000 + u64::from(CUT_OFF) * 200_000_000;
+    let fees = before + all - funds_msat(&pair.alice);
+    assert!(fees < 10_000_000 * u64::from(CUT_OFF + 1), "{fees} msat");
+}
