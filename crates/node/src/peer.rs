@@ -27,6 +27,11 @@ const SECONDARY: &str = "peers";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same through a proxy: Tor may have to find its way to an onion service first.
 const PROXIED_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often it is looked whether a handshake is done, of which LDK tells nobody; it takes a millisecond or
+/// two.
+const HANDSHAKE_LOOK: Duration = Duration::from_millis(2);
+/// How long another connection of the same peer is waited for when one has ended.
+const OTHER_CONNECTION_WAIT: Duration = Duration::from_secs(1);
 /// How often peers are looked over.
 const LOOK: Duration = Duration::from_millis(250);
 /// First and longest pause between two tries at one peer.
@@ -262,12 +267,26 @@ async fn dial(inner: &Arc<Inner>, node_id: PublicKey, address: &str) -> Result<P
         if let Some(peer) = find(inner, &node_id) {
             return Ok(peer);
         }
-        // LDK has no event for a finished handshake; it takes a millisecond or two.
         tokio::select! {
-            _ = &mut watched => return Err(ConnectError::Handshake(node_id)),
-            () = tokio::time::sleep(Duration::from_millis(2)) => {}
+            _ = &mut watched => return met_otherwise(inner, node_id).await,
+            () = tokio::time::sleep(HANDSHAKE_LOOK) => {}
         }
     }
+}
+
+/// The peer has ended the connection. It does so too when another of the same two nodes is under way, which
+/// either may have begun: that one will do.
+async fn met_otherwise(inner: &Inner, node_id: PublicKey) -> Result<Peer, ConnectError> {
+    let met = async {
+        loop {
+            if let Some(peer) = find(inner, &node_id) {
+                return peer;
+            }
+            tokio::time::sleep(HANDSHAKE_LOOK).await;
+        }
+    };
+    let met = tokio::time::timeout(OTHER_CONNECTION_WAIT, met).await;
+    met.map_err(|_| ConnectError::Handshake(node_id))
 }
 
 /// Connects without a proxy.
