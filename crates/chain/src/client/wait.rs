@@ -78,13 +78,21 @@ impl ChainClient {
         if let Some(electrum) = self.electrum() {
             return Ok(best_of(&electrum.wait_for_news(known, timeout).await?));
         }
+        let deadline = Instant::now() + timeout;
+        // One at a time, also while ZMQ says much: each takes a thread of bitcoind's. Both go on together:
+        // one that stood still in the middle of a call would keep the connection from the other.
+        tokio::select! {
+            waited = self.wait_by_rpc(known, deadline) => waited,
+            looked = self.look_when_told(known) => looked,
+        }
+    }
+
+    /// Looks now and whenever ZMQ tells of a block, and returns the best block as soon as it is another
+    /// one than `known`.
+    async fn look_when_told(&self, known: BlockHash) -> Result<Best, CallError> {
         let zmq = self.bitcoind("waitfornewblock")?.zmq.get();
         // Before the first look: nothing is missed that is told from now on.
         let mut told = zmq.map(Zmq::told);
-        let deadline = Instant::now() + timeout;
-        // One at a time, also while ZMQ says much: each takes a thread of bitcoind's.
-        let waiting = self.wait_by_rpc(known, deadline);
-        tokio::pin!(waiting);
         loop {
             let next_look = Instant::now() + LOOK_PAUSE;
             let best = self.best_block().await?;
@@ -94,10 +102,7 @@ impl ChainClient {
                 }
                 return Ok(best);
             }
-            tokio::select! {
-                waited = &mut waiting => return waited,
-                () = next(&mut told, next_look) => {}
-            }
+            next(&mut told, next_look).await;
         }
     }
 
