@@ -285,7 +285,7 @@ fn url(address: &str) -> String {
 }
 
 /// The credentials as HTTP's basic authentication wants them.
-fn read_credentials(auth: &Auth) -> Result<String, CallError> {
+pub(super) fn read_credentials(auth: &Auth) -> Result<String, CallError> {
     let pair = match auth {
         Auth::UserPass(user, password) => format!("{user}:{password}"),
         Auth::CookieFile(path) => read_cookie(path).map_err(|source| CallError::Cookie {

@@ -25,6 +25,7 @@ mod port;
 #[path = "../../../../../tests/bitcoind/process.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod process;
+mod wait;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
