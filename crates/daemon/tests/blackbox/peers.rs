@@ -37,6 +37,24 @@ fn a_peer_without_a_channel_is_listed_until_it_is_disconnected() {
 }
 
 #[test]
+fn peers_are_not_told_that_data_is_kept_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let chain = Chain::start(dir.path());
+    let alice = Node::start(dir.path(), "alice", &chain, &[]);
+    let bob = Node::start(dir.path(), "bob", &chain, &[]);
+    alice.connect(&bob);
+    let features = peers(&alice)[0]["features"].as_str().unwrap().to_owned();
+    let offers = |bit: usize| {
+        let digit = features.len() - 1 - bit / 4;
+        let digit = u8::from_str_radix(&features[digit..=digit], 16).unwrap();
+        digit >> (bit % 4) & 1 == 1
+    };
+    // BOLT 9: static_remotekey, which every node has, and provide_storage.
+    assert!(offers(12) || offers(13), "{features}");
+    assert!(!offers(42) && !offers(43), "{features}");
+}
+
+#[test]
 fn a_peer_with_a_channel_is_disconnected_by_force_only_and_comes_back() {
     let mut pair = Pair::start();
     let error = pair.alice.refused("disconnect", json!([pair.bob.id]));
