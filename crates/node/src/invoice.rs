@@ -6,7 +6,8 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use lightning::ln::channel_state::InboundHTLCStateDetails;
+use lightning::chain::channelmonitor::Balance;
+use lightning::ln::channel_state::{ChannelDetails, InboundHTLCStateDetails};
 use lightning::types::payment::{PaymentHash as LdkPaymentHash, PaymentPreimage as LdkPreimage};
 use sendpay_ledger::{
     CancelError, Cancelled, Closed, Invoice, InvoiceFilter, InvoiceKey, InvoiceState, Msat,
@@ -336,11 +337,10 @@ pub enum CancelHeldError {
     Closed(#[from] Closed),
 }
 
-/// Whether an HTLC of this hash came in and is neither claimed nor failed.
+/// Whether an HTLC of this hash came in and is neither claimed nor failed, or may still be claimed on chain.
 fn holds_htlc(inner: &Inner, payment_hash: &[u8; 32]) -> bool {
-    inner
-        .manager
-        .list_channels()
+    let open = inner.manager.list_channels();
+    let in_channel = open
         .iter()
         .flat_map(|channel| &channel.pending_inbound_htlcs)
         .any(|htlc| {
@@ -352,5 +352,21 @@ fn holds_htlc(inner: &Inner, payment_hash: &[u8; 32]) -> bool {
                             | InboundHTLCStateDetails::AwaitingRemoteRevokeToAdd
                     )
                 )
-        })
+        });
+    in_channel || may_be_on_chain(inner, &open, payment_hash)
+}
+
+/// Whether a channel was closed with an HTLC of this hash in it, which LDK still claims if it is told the
+/// preimage. As long as the closing transaction is in no block, LDK does not tell which HTLCs it has: then it is
+/// assumed. If that was wrong, a claim is not told of and a settle runs out of time, and the next block says more.
+fn may_be_on_chain(inner: &Inner, open: &[ChannelDetails], payment_hash: &[u8; 32]) -> bool {
+    let open: Vec<&ChannelDetails> = open.iter().collect();
+    let balances = inner.monitor.get_claimable_balances(&open);
+    balances.iter().any(|balance| match balance {
+        Balance::MaybePreimageClaimableHTLC {
+            payment_hash: hash, ..
+        } => hash.0 == *payment_hash,
+        Balance::ClaimableOnChannelClose { .. } => true,
+        _ => false,
+    })
 }
