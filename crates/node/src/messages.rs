@@ -1,22 +1,23 @@
 //! What peers say of channels, on its way to LDK, and what is changed of it there.
 //!
 //! Nearly all goes on as it comes. How deep a new channel must be is `depth.rs`; signatures of an
-//! announcement that come before LDK can take them wait in `early_signatures.rs`. And peers
-//! are not told that we keep data for them (`option_provide_storage`), as LDK tells them: it keeps a kilobyte, where BOLT 1 has
+//! announcement that come before LDK can take them wait in `early_signatures.rs`; channels that
+//! LDK does not know are remembered for a recovery (`unknown_channels.rs`). And peers are not told that
+//! we keep data for them (`option_provide_storage`), as LDK tells them: it keeps a kilobyte, where BOLT 1 has
 //! it keep 65,531 bytes, and CLN, which sends more with every commitment, would be answered with a warning
 //! each time. Gossip is `gossip.rs`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bitcoin::constants::ChainHash;
 use bitcoin::secp256k1::PublicKey;
 use lightning::ln::msgs::{
     AcceptChannel, AcceptChannelV2, AnnouncementSignatures, BaseMessageHandler,
     ChannelMessageHandler, ChannelReady, ChannelReestablish, ChannelUpdate, ClosingSigned,
-    CommitmentSigned, ErrorMessage, FundingCreated, FundingSigned, Init, MessageSendEvent,
-    OpenChannel, OpenChannelV2, PeerStorage, PeerStorageRetrieval, RevokeAndACK, Shutdown,
-    SpliceAck, SpliceInit, SpliceLocked, Stfu, TxAbort, TxAckRbf, TxAddInput, TxAddOutput,
-    TxComplete, TxInitRbf, TxRemoveInput, TxRemoveOutput, TxSignatures, UpdateAddHTLC,
+    CommitmentSigned, ErrorAction, ErrorMessage, FundingCreated, FundingSigned, Init,
+    MessageSendEvent, OpenChannel, OpenChannelV2, PeerStorage, PeerStorageRetrieval, RevokeAndACK,
+    Shutdown, SpliceAck, SpliceInit, SpliceLocked, Stfu, TxAbort, TxAckRbf, TxAddInput,
+    TxAddOutput, TxComplete, TxInitRbf, TxRemoveInput, TxRemoveOutput, TxSignatures, UpdateAddHTLC,
     UpdateFailHTLC, UpdateFailMalformedHTLC, UpdateFee, UpdateFulfillHTLC,
 };
 use lightning::ln::types::ChannelId;
@@ -25,6 +26,7 @@ use lightning::types::features::{InitFeatures, NodeFeatures};
 use crate::depth::Depths;
 use crate::early_signatures::EarlySignatures;
 use crate::ldk::ChannelManager;
+use crate::unknown_channels::UnknownChannels;
 
 /// LDK's channels, and what is kept of messages until they can take it.
 pub(crate) struct ChannelMessages {
@@ -32,6 +34,10 @@ pub(crate) struct ChannelMessages {
     /// What openings under way want of the peer's answer.
     pub(crate) depths: Depths,
     early: EarlySignatures,
+    /// What peers came back with and LDK does not know.
+    pub(crate) unknown: UnknownChannels,
+    /// Errors of our own, on their way to peers.
+    errors: Mutex<Vec<MessageSendEvent>>,
 }
 
 impl ChannelMessages {
@@ -40,6 +46,8 @@ impl ChannelMessages {
             channels,
             depths: Depths::default(),
             early: EarlySignatures::default(),
+            unknown: UnknownChannels::default(),
+            errors: Mutex::default(),
         }
     }
 
@@ -57,6 +65,23 @@ impl ChannelMessages {
         self.early.take(peer, channel);
     }
 
+    fn errors(&self) -> MutexGuard<'_, Vec<MessageSendEvent>> {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the next look at what is to be sent say this error to the peer. Of a channel that LDK knows nothing
+    /// changes by that.
+    pub(crate) fn say_error(&self, peer: PublicKey, channel: ChannelId, text: &str) {
+        let msg = ErrorMessage {
+            channel_id: channel,
+            data: text.to_owned(),
+        };
+        self.errors().push(MessageSendEvent::HandleError {
+            node_id: peer,
+            action: ErrorAction::SendErrorMessage { msg },
+        });
+    }
+
     /// LDK forgets signatures that come before both ends have sent `channel_ready`.
     fn is_early(&self, peer: PublicKey, channel: ChannelId) -> bool {
         let of_peer = self.channels.list_channels_with_counterparty(&peer);
@@ -70,11 +95,14 @@ impl ChannelMessages {
 
 impl BaseMessageHandler for ChannelMessages {
     fn get_and_clear_pending_msg_events(&self) -> Vec<MessageSendEvent> {
-        self.channels.get_and_clear_pending_msg_events()
+        let mut events = self.channels.get_and_clear_pending_msg_events();
+        events.append(&mut self.errors());
+        events
     }
 
     fn peer_disconnected(&self, peer: PublicKey) {
         self.early.forget(peer);
+        self.unknown.forget(peer);
         self.channels.peer_disconnected(peer);
     }
 
@@ -110,6 +138,14 @@ impl ChannelMessageHandler for ChannelMessages {
         self.channels.handle_accept_channel(peer, &accepted);
     }
 
+    fn handle_channel_reestablish(&self, peer: PublicKey, message: &ChannelReestablish) {
+        let known = self.channels.list_channels_with_counterparty(&peer);
+        if !known.iter().any(|of| of.channel_id == message.channel_id) {
+            self.unknown.met(peer, message.channel_id);
+        }
+        self.channels.handle_channel_reestablish(peer, message);
+    }
+
     fn handle_announcement_signatures(&self, peer: PublicKey, message: &AnnouncementSignatures) {
         let early = || self.is_early(peer, message.channel_id);
         if !self.early.keeps(peer, message, early) {
@@ -118,7 +154,6 @@ impl ChannelMessageHandler for ChannelMessages {
     }
 
     handed_on! {
-        handle_channel_reestablish: &ChannelReestablish,
         handle_open_channel: &OpenChannel,
         handle_open_channel_v2: &OpenChannelV2,
         handle_accept_channel_v2: &AcceptChannelV2,
