@@ -84,6 +84,9 @@ impl Inner {
         };
         let payable = matches!(invoice.state, InvoiceState::Open | InvoiceState::Held)
             && !invoice.expired(unix_millis());
+        // BOLT 4: more than twice of what was asked for is a mistake of the payer's.
+        let asked = invoice.amount_msat.map(|asked| asked.msat());
+        let payable = payable && asked.is_none_or(|asked| amount_msat <= asked.saturating_mul(2));
         let amount = Msat::new(amount_msat);
         let (Some(amount), true) = (amount, payable) else {
             return self.manager.fail_htlc_backwards(&hash);
