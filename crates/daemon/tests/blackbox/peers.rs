@@ -37,6 +37,33 @@ fn a_peer_without_a_channel_is_listed_until_it_is_disconnected() {
 }
 
 #[test]
+fn the_terms_of_a_channel_are_those_that_the_network_was_told() {
+    let pair = Pair::start();
+    let told = |source: &Node| {
+        wait_for("terms in the gossip", || {
+            let listed = pair
+                .alice
+                .call("listchannels", json!({"source": source.id}));
+            listed["channels"].as_array()?.first().cloned()
+        })
+    };
+    let (ours, theirs) = (told(&pair.alice), told(&pair.bob));
+    let listed = pair.alice.call("listpeerchannels", json!({}));
+    let updates = &listed["channels"][0]["updates"];
+    for (told, update) in [(ours, &updates["local"]), (theirs, &updates["remote"])] {
+        for (name, of_update) in [
+            ("htlc_minimum_msat", "htlc_minimum_msat"),
+            ("htlc_maximum_msat", "htlc_maximum_msat"),
+            ("delay", "cltv_expiry_delta"),
+            ("base_fee_millisatoshi", "fee_base_msat"),
+            ("fee_per_millionth", "fee_proportional_millionths"),
+        ] {
+            assert_eq!(told[name], update[of_update], "{name}: {listed}");
+        }
+    }
+}
+
+#[test]
 fn peers_are_not_told_that_data_is_kept_for_them() {
     let dir = tempfile::tempdir().unwrap();
     let chain = Chain::start(dir.path());
