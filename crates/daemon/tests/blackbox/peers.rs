@@ -64,6 +64,17 @@ fn the_terms_of_a_channel_are_those_that_the_network_was_told() {
 }
 
 #[test]
+fn a_route_to_oneself_has_no_hops() {
+    let pair = Pair::start();
+    let asked = json!({"id": pair.alice.id, "amount_msat": 1, "riskfactor": 1});
+    assert_eq!(pair.alice.call("getroute", asked), json!({"route": []}));
+    let there = json!({
+        "id": pair.bob.id, "amount_msat": 1, "riskfactor": 1, "fromid": pair.bob.id,
+    });
+    assert_eq!(pair.alice.call("getroute", there), json!({"route": []}));
+}
+
+#[test]
 fn peers_are_not_told_that_data_is_kept_for_them() {
     let dir = tempfile::tempdir().unwrap();
     let chain = Chain::start(dir.path());
