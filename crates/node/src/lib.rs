@@ -15,7 +15,7 @@
 //! | `kept.rs` | what backups hold of the channels; `recovery.rs` gets the coins back with it, without channel state |
 //! | `fee_bump.rs`, `reserve.rs` | raising the fees of channels' transactions, and what is kept for that |
 //! | `forward.rs` | HTLCs of others, and what came of them |
-//! | `messages.rs` (`early_signatures.rs`, `unknown_channels.rs`) | what peers say of channels, on its way to LDK |
+//! | `messages.rs` (`early_signatures.rs`, `unknown_channels.rs`, `told_again.rs`) | what peers say of channels, on its way to LDK |
 //! | `gossip.rs`, `network.rs` | how gossip comes in, and what it tells of others |
 //! | `channel.rs` (what is told of them: `channel_list.rs`, `closed_channel.rs`; what can be chosen with one: `handshake.rs`, `depth.rs`), `peer.rs`, `wallet.rs`, `keys.rs` (`seed_file.rs`), `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
@@ -64,6 +64,7 @@ mod start;
 mod store;
 mod stuck;
 mod terms;
+mod told_again;
 mod unknown_channels;
 mod wallet;
 mod withdraw;

@@ -2,7 +2,8 @@
 //!
 //! Nearly all goes on as it comes. How deep a new channel must be is `depth.rs`; signatures of an
 //! announcement that come before LDK can take them wait in `early_signatures.rs`; channels that
-//! LDK does not know are remembered for a recovery (`unknown_channels.rs`). And peers are not told that
+//! LDK does not know are remembered for a recovery (`unknown_channels.rs`); our
+//! terms of a new channel are told twice (`told_again.rs`). And peers are not told that
 //! we keep data for them (`option_provide_storage`), as LDK tells them: it keeps a kilobyte, where BOLT 1 has
 //! it keep 65,531 bytes, and CLN, which sends more with every commitment, would be answered with a warning
 //! each time. Gossip is `gossip.rs`.
@@ -26,6 +27,7 @@ use lightning::types::features::{InitFeatures, NodeFeatures};
 use crate::depth::Depths;
 use crate::early_signatures::EarlySignatures;
 use crate::ldk::ChannelManager;
+use crate::told_again::ToldAgain;
 use crate::unknown_channels::UnknownChannels;
 
 /// LDK's channels, and what is kept of messages until they can take it.
@@ -36,6 +38,7 @@ pub(crate) struct ChannelMessages {
     early: EarlySignatures,
     /// What peers came back with and LDK does not know.
     pub(crate) unknown: UnknownChannels,
+    told_again: ToldAgain,
     /// Errors of our own, on their way to peers.
     errors: Mutex<Vec<MessageSendEvent>>,
 }
@@ -47,6 +50,7 @@ impl ChannelMessages {
             depths: Depths::default(),
             early: EarlySignatures::default(),
             unknown: UnknownChannels::default(),
+            told_again: ToldAgain::default(),
             errors: Mutex::default(),
         }
     }
@@ -96,6 +100,11 @@ impl ChannelMessages {
 impl BaseMessageHandler for ChannelMessages {
     fn get_and_clear_pending_msg_events(&self) -> Vec<MessageSendEvent> {
         let mut events = self.channels.get_and_clear_pending_msg_events();
+        let us = self.channels.get_our_node_id();
+        for event in &events {
+            self.told_again.seen(event, us);
+        }
+        events.extend(self.told_again.due());
         events.append(&mut self.errors());
         events
     }
