@@ -289,11 +289,13 @@ pub(crate) fn delete_invoice(cause: &DeleteFromNode) -> RpcError {
 }
 
 pub(crate) fn getroute(cause: &GetRouteError) -> RpcError {
-    match cause {
-        GetRouteError::NotFound(_) | GetRouteError::Ourselves => {
-            RpcError::new(Code::PayRouteNotFound, cause.to_string())
+    let code = match cause {
+        GetRouteError::NotFound(_) => Code::PayRouteNotFound,
+        GetRouteError::UnknownSource(_) | GetRouteError::UnknownDestination(_) => {
+            Code::InvalidParams
         }
-    }
+    };
+    RpcError::new(code, cause.to_string())
 }
 
 pub(crate) fn connect(cause: &ConnectError) -> RpcError {

@@ -177,7 +177,10 @@ pub(crate) async fn open(
         .insert(user_channel_id, opening);
     // Before the peer can answer.
     tell(open.steps.as_ref(), OpenStep::Asked(amount));
-    let _deepened = inner.depths.want(open.node_id, temporary, open.depth_min);
+    let _deepened = inner
+        .messages
+        .depths
+        .want(open.node_id, temporary, open.depth_min);
     let created = closing_to(close_to, || {
         inner.manager.create_channel(
             open.node_id,

@@ -4,6 +4,7 @@
 use bitcoin::OutPoint;
 use bitcoin::secp256k1::PublicKey;
 use lightning::ln::channel_state::{ChannelDetails, ChannelShutdownState};
+use lightning::routing::gossip::NodeId as GossipId;
 
 use crate::{Htlc, Inner};
 
@@ -106,6 +107,9 @@ pub struct RemoteTerms {
     pub fee_proportional_millionths: u32,
     /// In blocks.
     pub cltv_expiry_delta: u16,
+    /// The least and the most that an HTLC may carry, in millisatoshi; None where the peer has told nobody
+    /// but us, as LDK does not keep it then.
+    pub htlc_msat: Option<(u64, u64)>,
 }
 
 /// Every channel.
@@ -185,6 +189,19 @@ fn stage(details: &ChannelDetails) -> ChannelStage {
     }
 }
 
+/// The least and the most that an HTLC to us may carry, as the peer has told the network.
+fn told_htlc_msat(inner: &Inner, details: &ChannelDetails) -> Option<(u64, u64)> {
+    let graph = inner.graph.read_only();
+    let channel = graph.channel(details.short_channel_id?)?;
+    let peer = GossipId::from_pubkey(&details.counterparty.node_id);
+    let update = if channel.node_one == peer {
+        channel.one_to_two.as_ref()
+    } else {
+        channel.two_to_one.as_ref()
+    }?;
+    Some((update.htlc_minimum_msat, update.htlc_maximum_msat))
+}
+
 fn show(inner: &Inner, details: ChannelDetails) -> Channel {
     let total_msat = details.channel_value_satoshis * 1_000;
     let config = details.config.unwrap_or_default();
@@ -231,6 +248,7 @@ fn show(inner: &Inner, details: ChannelDetails) -> Channel {
             fee_base_msat: terms.fee_base_msat,
             fee_proportional_millionths: terms.fee_proportional_millionths,
             cltv_expiry_delta: terms.cltv_expiry_delta,
+            htlc_msat: told_htlc_msat(inner, &details),
         }),
         our_to_self_delay: details.force_close_spend_delay,
         type_bits,

@@ -156,8 +156,13 @@ async fn of_channel(inner: &Arc<Inner>, event: Event) -> Option<Event> {
             channel::pending(inner, channel_id, user_channel_id, funding_txo);
             inner.channels_changed.notify_waiters();
         }
-        Event::ChannelReady { channel_id, .. } => {
+        Event::ChannelReady {
+            channel_id,
+            counterparty_node_id: peer,
+            ..
+        } => {
             tracing::info!(%channel_id, "channel ready");
+            inner.messages.ready(peer, channel_id);
             inner.written.opened(inner, channel_id);
             inner.announce();
         }
@@ -166,8 +171,12 @@ async fn of_channel(inner: &Arc<Inner>, event: Event) -> Option<Event> {
             user_channel_id,
             reason,
             last_local_balance_msat: ours,
+            counterparty_node_id: peer,
             ..
         } => {
+            if let Some(peer) = peer {
+                inner.messages.ended(peer, channel_id);
+            }
             let written = &inner.written;
             written.closed(&inner.store, channel_id, &reason, ours.unwrap_or(0));
             channel::closed(inner, channel_id, user_channel_id, &reason);

@@ -43,17 +43,34 @@ pub enum GetRouteError {
     /// LDK found none.
     #[error("Could not find a route: {0}")]
     NotFound(String),
-    /// It is ourselves.
-    #[error("the destination is this node")]
-    Ourselves,
+    /// Nobody has told of the node from which it is asked for.
+    #[error("{0}: unknown source node_id (no public channels?)")]
+    UnknownSource(PublicKey),
+    /// Nobody has told of the destination, and no channel of ours leads to it.
+    #[error("{0}: unknown destination node_id (no public channels?)")]
+    UnknownDestination(PublicKey),
 }
 
+/// The hops, from the first channel to the destination; none if it begins there.
 pub(crate) fn find(inner: &Inner, wanted: &GetRoute) -> Result<Vec<Hop>, GetRouteError> {
     let from = wanted.from.unwrap_or(inner.node_id);
-    if wanted.destination == from {
-        return Err(GetRouteError::Ourselves);
-    }
     let channels = inner.manager.list_usable_channels();
+    let known = |node: &PublicKey| {
+        let mut ours = channels.iter();
+        let graph = inner.graph.read_only();
+        *node == inner.node_id
+            || ours.any(|channel| channel.counterparty.node_id == *node)
+            || graph.node(&GossipId::from_pubkey(node)).is_some()
+    };
+    if !known(&from) {
+        return Err(GetRouteError::UnknownSource(from));
+    }
+    if !known(&wanted.destination) {
+        return Err(GetRouteError::UnknownDestination(wanted.destination));
+    }
+    if wanted.destination == from {
+        return Ok(Vec::new());
+    }
     let us = NodeId(from.serialize());
     let usable: Vec<&ChannelDetails> = channels
         .iter()

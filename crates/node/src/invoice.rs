@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use lightning::ln::channel_state::InboundHTLCStateDetails;
+use lightning::chain::channelmonitor::Balance;
+use lightning::ln::channel_state::{ChannelDetails, InboundHTLCStateDetails};
 use lightning::types::payment::{PaymentHash as LdkPaymentHash, PaymentPreimage as LdkPreimage};
 use sendpay_ledger::{
     CancelError, Cancelled, Closed, Invoice, InvoiceFilter, InvoiceKey, InvoiceState, Msat,
@@ -84,6 +85,9 @@ impl Inner {
         };
         let payable = matches!(invoice.state, InvoiceState::Open | InvoiceState::Held)
             && !invoice.expired(unix_millis());
+        // BOLT 4: more than twice of what was asked for is a mistake of the payer's.
+        let asked = invoice.amount_msat.map(|asked| asked.msat());
+        let payable = payable && asked.is_none_or(|asked| amount_msat <= asked.saturating_mul(2));
         let amount = Msat::new(amount_msat);
         let (Some(amount), true) = (amount, payable) else {
             return self.manager.fail_htlc_backwards(&hash);
@@ -192,7 +196,7 @@ impl Inner {
     /// the channel shows it until the peer is there to be told.
     fn still_claimable(&self, hash: PaymentHash, claim_deadline: Option<u32>) -> bool {
         let height = self.manager.current_best_block().height;
-        claim_deadline.is_none_or(|deadline| height < deadline) && held_htlcs(self).contains(&hash)
+        claim_deadline.is_none_or(|deadline| height < deadline) && holds_htlc(self, &hash)
     }
 
     /// Looks at every held invoice, at the start and at every block: one whose HTLC is gone (LDK
@@ -238,7 +242,7 @@ impl Inner {
     /// At the start: gives back what LDK holds for an invoice that is cancelled or gone. That was durable
     /// before LDK was told, and a crash may have come between.
     pub(crate) fn fail_what_nobody_wants(&self) {
-        for hash in held_htlcs(self) {
+        for hash in held_htlcs(&self.manager.list_channels()) {
             let is_wanted = match self.ledger.invoice(InvoiceKey::Hash(hash)) {
                 Ok(Some(invoice)) => invoice.state != InvoiceState::Cancelled,
                 Ok(None) => false,
@@ -313,7 +317,7 @@ impl Inner {
         let hash = preimage.payment_hash();
         // The preimage first, so that a crash on the way claims at the next start.
         self.ledger.invoice_settling(hash, preimage).await??;
-        if !held_htlcs(self).contains(&hash) {
+        if !holds_htlc(self, &hash) {
             return Err(SettleHeldError::FailedBack);
         }
         self.manager.claim_funds(LdkPreimage(preimage.0));
@@ -356,14 +360,13 @@ pub enum CancelHeldError {
     Closed(#[from] Closed),
 }
 
-/// The hashes of HTLCs that came in and are neither claimed nor failed; those that are on their way to
-/// others are among them.
-fn held_htlcs(inner: &Inner) -> HashSet<PaymentHash> {
-    let channels = inner.manager.list_channels().into_iter();
-    let mut htlcs: Vec<_> = channels
-        .flat_map(|channel| channel.pending_inbound_htlcs)
-        .collect();
-    htlcs.retain(|htlc| {
+/// The hashes of HTLCs that came in over open channels and are neither claimed nor failed; those that are
+/// on their way to others are among them.
+fn held_htlcs(open: &[ChannelDetails]) -> HashSet<PaymentHash> {
+    let htlcs = open
+        .iter()
+        .flat_map(|channel| &channel.pending_inbound_htlcs);
+    let held = htlcs.filter(|htlc| {
         matches!(
             htlc.state,
             Some(
@@ -372,8 +375,26 @@ fn held_htlcs(inner: &Inner) -> HashSet<PaymentHash> {
             )
         )
     });
-    let hashes = htlcs
-        .into_iter()
-        .map(|htlc| PaymentHash(htlc.payment_hash.0));
-    hashes.collect()
+    held.map(|htlc| PaymentHash(htlc.payment_hash.0)).collect()
+}
+
+/// Whether an HTLC of this hash came in and is neither claimed nor failed, or may still be claimed on chain.
+fn holds_htlc(inner: &Inner, payment_hash: &PaymentHash) -> bool {
+    let open = inner.manager.list_channels();
+    held_htlcs(&open).contains(payment_hash) || may_be_on_chain(inner, &open, &payment_hash.0)
+}
+
+/// Whether a channel was closed with an HTLC of this hash in it, which LDK still claims if it is told the
+/// preimage. As long as the closing transaction is in no block, LDK does not tell which HTLCs it has: then it is
+/// assumed. If that was wrong, a claim is not told of and a settle runs out of time, and the next block says more.
+fn may_be_on_chain(inner: &Inner, open: &[ChannelDetails], payment_hash: &[u8; 32]) -> bool {
+    let open: Vec<&ChannelDetails> = open.iter().collect();
+    let balances = inner.monitor.get_claimable_balances(&open);
+    balances.iter().any(|balance| match balance {
+        Balance::MaybePreimageClaimableHTLC {
+            payment_hash: hash, ..
+        } => hash.0 == *payment_hash,
+        Balance::ClaimableOnChannelClose { .. } => true,
+        _ => false,
+    })
 }

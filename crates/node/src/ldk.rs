@@ -18,9 +18,9 @@ use lightning::util::sweep::OutputSweeper;
 use lightning_net_tokio::SocketDescriptor;
 use sendpay_chain::client::{Broadcaster, Fees};
 
-use crate::depth::Depths;
 use crate::gossip::PatientGossip;
 use crate::logger::NodeLogger;
+use crate::messages::ChannelMessages;
 use crate::router::PlannedRouter;
 use crate::shutdown_keys::ShutdownKeys;
 use crate::store::{EagerSpawner, LdkStore};
@@ -89,7 +89,7 @@ pub(crate) type Sweeper = OutputSweeper<
 
 pub(crate) type PeerManager = lightning::ln::peer_handler::PeerManager<
     SocketDescriptor,
-    Arc<Depths>,
+    Arc<ChannelMessages>,
     Arc<PatientGossip>,
     Arc<IgnoringMessageHandler>,
     Arc<NodeLogger>,

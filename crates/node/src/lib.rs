@@ -14,7 +14,9 @@
 //! | `withdraw.rs`, `stuck.rs` | payments on the chain, and those that wait too long |
 //! | `kept.rs` | what backups hold of the channels; `recovery.rs` gets the coins back with it, without channel state |
 //! | `fee_bump.rs`, `reserve.rs` | raising the fees of channels' transactions, and what is kept for that |
+//! | `review.rs` | what a crash leaves of the wallet's transactions |
 //! | `forward.rs` | HTLCs of others, and what came of them |
+//! | `messages.rs` (`early_signatures.rs`, `unknown_channels.rs`, `told_again.rs`) | what peers say of channels, on its way to LDK |
 //! | `gossip.rs`, `network.rs` | how gossip comes in, and what it tells of others |
 //! | `channel.rs` (what is told of them: `channel_list.rs`, `closed_channel.rs`; what can be chosen with one: `handshake.rs`, `depth.rs`), `peer.rs`, `wallet.rs`, `keys.rs` (`seed_file.rs`), `chain.rs` | what their names say |
 //! | `store.rs`, `logger.rs`, `ldk.rs` | where LDK meets our store and log, and its concrete types |
@@ -29,6 +31,7 @@ mod clock;
 mod close;
 mod closed_channel;
 mod depth;
+mod early_signatures;
 mod event;
 mod failure;
 mod fee_bump;
@@ -45,6 +48,7 @@ mod keysend_in;
 mod ldk;
 mod load;
 mod logger;
+mod messages;
 mod network;
 mod new_invoice;
 mod pay;
@@ -62,6 +66,8 @@ mod start;
 mod store;
 mod stuck;
 mod terms;
+mod told_again;
+mod unknown_channels;
 mod wallet;
 mod withdraw;
 
@@ -165,7 +171,7 @@ pub(crate) struct Inner {
     pub(crate) wallet: wallet::SharedWallet,
     pub(crate) monitor: Arc<ldk::ChainMonitor>,
     pub(crate) manager: Arc<ldk::ChannelManager>,
-    pub(crate) depths: Arc<depth::Depths>,
+    pub(crate) messages: Arc<messages::ChannelMessages>,
     pub(crate) graph: Arc<ldk::Graph>,
     pub(crate) router: Arc<router::PlannedRouter>,
     pub(crate) scorer: Arc<RwLock<ldk::Scorer>>,

@@ -3,8 +3,13 @@
 //! A node that was restored from a backup has keys and no channel state. It connects to each peer of
 //! its old channels and answers the peer's `channel_reestablish` with one that has lost everything
 //! (zero commitment numbers) and with an error: for either, BOLT 2 has the peer publish its last
-//! commitment. LDK sends both by itself for a channel that it does not know; here the peer's message is
-//! handed to it even if the peer waits for ours. Once a commitment of a peer is in a block, our balance
+//! commitment. LDK sends both by itself for a channel that it does not know.
+//!
+//! Peers differ in what they need, so that is not all. LND closes for the first of the two, and cannot take an
+//! error before it. CLN closes for the error, but ends the process that would read it when it has read the first
+//! of the two: it needs one more error, alone and a little later ([`ERROR_AFTER`]). A peer that waits for our
+//! `channel_reestablish` gets LDK's answer to one that it never sent. Then all is begun again on a new
+//! connection, since CLN takes nothing more of a channel on the old one ([`Step`]). Once a commitment of a peer is in a block, our balance
 //! in it is a plain output of our seed's: one of [`SCRIPTS`], watched for in every block from the
 //! birthday on. It goes to LDK's sweeper, and by that into the wallet.
 //!
@@ -44,8 +49,27 @@ const LOOK: Duration = Duration::from_millis(500);
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// A peer that is connected and has not closed is asked again after this.
-const ASK_AGAIN: Duration = Duration::from_secs(60);
+/// How long after a peer came back with a lost channel it is told an error again: longer than CLN needs to
+/// have done with LDK's answer.
+const ERROR_AFTER: Duration = Duration::from_secs(3);
+
+/// What is done with a peer that is connected and has not closed, and how long after it was met.
+const STEPS: [(Duration, Step); 2] = [
+    (Duration::from_secs(10), Step::Answer),
+    (Duration::from_secs(60), Step::MeetAgain),
+];
+
+/// One way to have a peer close.
+#[derive(Clone, Copy)]
+enum Step {
+    /// What LDK answers to a `channel_reestablish`, whether the peer has sent one or not.
+    Answer,
+    /// The connection is ended, and the next one begins.
+    MeetAgain,
+}
+
+/// What peers read in the error.
+const LOST: &str = "this node has lost the state of the channel, please close it";
 
 /// Addresses that the wallet looks for beyond those that it had given out when the backup was made.
 const ADDRESSES_BEYOND: u32 = 200;
@@ -250,12 +274,13 @@ impl Recovery {
     }
 }
 
-/// When a peer was last tried and asked.
+/// When a peer was last tried and met, and how many of [`STEPS`] were taken since.
 struct Tries {
     next: Instant,
     pause: Duration,
     address: usize,
-    asked: Option<Instant>,
+    met: Option<Instant>,
+    steps: usize,
 }
 
 /// Asks peers to close, and gives what was found to the sweeper, until `stop`.
@@ -273,6 +298,11 @@ pub(crate) async fn recover(
     let mut tries: HashMap<PublicKey, Tries> = HashMap::new();
     loop {
         sweep(&inner, &recovery).await;
+        for (peer, channel) in inner.messages.unknown.due(ERROR_AFTER) {
+            tracing::info!(node_id = %peer, channel_id = %channel, "telling the peer to close, by an error");
+            inner.messages.say_error(peer, channel, LOST);
+            inner.peers.process_events();
+        }
         let open = recovery.open();
         for channel in &open {
             approach(&inner, channel, &mut tries);
@@ -292,16 +322,22 @@ fn approach(inner: &Arc<Inner>, channel: &KeptChannel, tries: &mut HashMap<Publi
         next: Instant::now(),
         pause: PAUSE_MIN,
         address: 0,
-        asked: None,
+        met: None,
+        steps: 0,
     });
     if inner.peers.peer_by_node_id(&node_id).is_some() {
-        if tries.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN) {
-            tries.asked = Some(Instant::now());
-            ask(inner, node_id);
+        let met = *tries.met.get_or_insert_with(Instant::now);
+        match STEPS.get(tries.steps) {
+            Some((after, step)) if met.elapsed() >= *after => {
+                tries.steps += 1;
+                take(inner, node_id, *step);
+            }
+            _ => {}
         }
         return;
     }
-    tries.asked = None;
+    tries.met = None;
+    tries.steps = 0;
     if tries.next > Instant::now() || channel.addresses.is_empty() {
         return;
     }
@@ -321,8 +357,19 @@ fn approach(inner: &Arc<Inner>, channel: &KeptChannel, tries: &mut HashMap<Publi
     });
 }
 
+/// Takes this step with a peer.
+fn take(inner: &Inner, node_id: PublicKey, step: Step) {
+    match step {
+        Step::Answer => answer(inner, node_id),
+        Step::MeetAgain => {
+            tracing::info!(%node_id, "the peer has not closed: it is met again");
+            inner.peers.disconnect_by_node_id(node_id);
+        }
+    }
+}
+
 /// Has LDK answer for each lost channel of this peer as it answers for any that it does not know.
-fn ask(inner: &Inner, node_id: PublicKey) {
+fn answer(inner: &Inner, node_id: PublicKey) {
     let Some(recovery) = &inner.recovery else {
         return;
     };

@@ -26,12 +26,13 @@ use tokio::task::JoinSet;
 use crate::chain::{self, CatchUpError, CaughtUp, ChainView, Listeners};
 use crate::clock::{since_epoch, unix_seconds};
 use crate::closed_channel::Written;
-use crate::depth::{DEPTH_MAX, Depths};
+use crate::depth::DEPTH_MAX;
 use crate::gossip::PatientGossip;
 use crate::keys::{Seed, SeedError};
 use crate::ldk::{Gossip, PeerManager};
 use crate::load::{Ground, Loaded, load, replay_blocks};
 use crate::logger::NodeLogger;
+use crate::messages::ChannelMessages;
 use crate::payment::StartCheckError;
 use crate::recovery::RecoveryError;
 use crate::store::LdkStore;
@@ -202,9 +203,9 @@ fn join(
     ));
     let patient = PatientGossip::new(gossip.clone(), loaded.graph.clone(), &node_id);
     let channel_announced = patient.ours();
-    let depths = Arc::new(Depths::new(loaded.manager.clone()));
+    let messages = Arc::new(ChannelMessages::new(loaded.manager.clone()));
     let handlers = MessageHandler {
-        chan_handler: depths.clone(),
+        chan_handler: messages.clone(),
         route_handler: Arc::new(patient),
         onion_message_handler: Arc::new(IgnoringMessageHandler {}),
         custom_message_handler: Arc::new(IgnoringMessageHandler {}),
@@ -231,7 +232,7 @@ fn join(
         wallet: loaded.wallet,
         monitor: loaded.monitor,
         manager: loaded.manager,
-        depths,
+        messages,
         graph: loaded.graph,
         router: loaded.router,
         scorer: loaded.scorer,

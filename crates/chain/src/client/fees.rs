@@ -51,7 +51,7 @@ const KINDS: usize = 9;
 /// The place of our own on-chain payments, after LDK's eight kinds.
 const ON_CHAIN_PAYMENT: usize = 8;
 
-/// What each kind of transaction needs. Targets and fallbacks are LDK Node's.
+/// What each kind of transaction needs. Targets and fallbacks are LDK Node's, but for that of closes.
 const RATES: [Rate; KINDS] = [
     Rate {
         blocks: 2,
@@ -86,7 +86,9 @@ const RATES: [Rate; KINDS] = [
     Rate {
         blocks: 144,
         conservative: false,
-        fallback: 500,
+        // LDK refuses what is below it of a peer that pays for the close itself, for ever. CLN, without
+        // estimates, goes no higher.
+        fallback: FEERATE_FLOOR_SATS_PER_KW,
     }, // ChannelCloseMinimum
     Rate {
         blocks: 12,
@@ -363,6 +365,17 @@ fn sat_per_kw(rate: &Value) -> Option<u32> {
 mod tests {
     #![allow(clippy::indexing_slicing)]
     use super::*;
+
+    #[test]
+    fn without_an_estimate_a_peer_may_close_at_the_least_rate_there_is() {
+        let fees = Fees::default();
+        assert_eq!(fees.mutual_close_sat_per_kw(), 253);
+        let close = place(ConfirmationTarget::ChannelCloseMinimum);
+        fees.learn(close, &RATES[close], None, 10_000);
+        assert_eq!(fees.mutual_close_sat_per_kw(), 10_200, "the mempool's");
+        fees.learn(close, &RATES[close], Some(700), 253);
+        assert_eq!(fees.mutual_close_sat_per_kw(), 700);
+    }
 
     #[test]
     fn without_an_estimate_no_rate_is_below_what_the_mempool_takes() {

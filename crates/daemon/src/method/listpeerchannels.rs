@@ -84,16 +84,18 @@ fn show(channel: &Channel, direction: u8) -> PeerChannel {
     let end = |local: bool| if local { "local" } else { "remote" }.to_owned();
     let minimum_out = channel.htlc_minimum_out_msat.unwrap_or(0);
     let maximum_out = channel.htlc_maximum_out_msat.unwrap_or(channel.total_msat);
+    let (least, most) = (channel.htlc_minimum_msat, channel.total_msat);
     let remote = channel.remote_terms.map(|terms| ForwardTerms {
-        htlc_minimum_msat: Msat(channel.htlc_minimum_msat),
-        htlc_maximum_msat: Msat(channel.total_msat),
+        htlc_minimum_msat: Msat(terms.htlc_msat.map_or(least, |(least, _)| least)),
+        htlc_maximum_msat: Msat(terms.htlc_msat.map_or(most, |(_, most)| most)),
         cltv_expiry_delta: u32::from(terms.cltv_expiry_delta),
         fee_base_msat: Msat(u64::from(terms.fee_base_msat)),
         fee_proportional_millionths: terms.fee_proportional_millionths,
     });
     let terms = ForwardTerms {
         htlc_minimum_msat: Msat(minimum_out),
-        htlc_maximum_msat: Msat(maximum_out),
+        // LDK tells others no more than nine tenths of the channel.
+        htlc_maximum_msat: Msat(maximum_out.min(channel.total_msat / 10 * 9)),
         cltv_expiry_delta: u32::from(channel.cltv_expiry_delta),
         fee_base_msat: Msat(u64::from(channel.fee_base_msat)),
         fee_proportional_millionths: channel.fee_proportional_millionths,

@@ -223,15 +223,22 @@ fn payments(pair: &Pair, good: &Value, expired: &Value, failed: &str) -> Vec<Row
         row(
             "getroute",
             json!([NOBODY, 1, 1]),
-            205,
-            "Could not find a route*",
+            -32602,
+            &format!("{NOBODY}: unknown destination node_id (no public channels?)"),
             Value::Null,
         ),
         row(
             "getroute",
-            json!([pair.alice.id, 1, 1]),
+            json!({"id": pair.bob.id, "amount_msat": 1, "riskfactor": 1, "fromid": NOBODY}),
+            -32602,
+            &format!("{NOBODY}: unknown source node_id (no public channels?)"),
+            Value::Null,
+        ),
+        row(
+            "getroute",
+            json!([pair.bob.id, u64::from(u32::MAX) * 1000, 1]),
             205,
-            "the destination is this node",
+            "Could not find a route*",
             Value::Null,
         ),
     ];

@@ -291,6 +291,50 @@ fn a_sender_away_while_it_is_settled_learns_it_at_its_return() {
     assert_complete(&pair.alice);
 }
 
+/// Either end closes the channel by itself while the payment is held, with an amount that is worth an output.
+fn settled_after_a_close_by(closer: fn(&Pair) -> &Node) {
+    let pair = Pair::start();
+    let invoice = make(&pair, &json!({"amount_msat": 5_000_000}));
+    pair.alice.call(
+        "sendpay",
+        json!({
+            "route": [hop(&pair.bob, &pair.channel, 5_000_000, 186)],
+            "payment_hash": HASH,
+            "payment_secret": invoice["payment_secret"],
+        }),
+    );
+    wait_for_state(&pair.bob, "held");
+    let closed = closer(&pair).call("close", json!({"id": pair.channel, "unilateraltimeout": 1}));
+    assert_eq!(closed["type"], "unilateral");
+    let mine = || {
+        pair.chain.mine(1);
+        for node in [&pair.alice, &pair.bob] {
+            node.wait_for_height(pair.chain.height());
+        }
+    };
+    // With the closing transaction in a block, and some more on top.
+    for _ in 0..8 {
+        mine();
+        assert_eq!(state(&pair.bob), "held");
+    }
+    assert_eq!(settle(&pair.bob)["state"], "settled");
+    wait_for("the preimage on chain", || {
+        mine();
+        (record(&pair.alice)["status"] == "complete").then_some(())
+    });
+    assert_complete(&pair.alice);
+}
+
+#[test]
+fn a_held_payment_is_settled_on_chain_after_the_receiver_closed_the_channel() {
+    settled_after_a_close_by(|pair| &pair.bob);
+}
+
+#[test]
+fn a_held_payment_is_settled_on_chain_after_the_sender_closed_the_channel() {
+    settled_after_a_close_by(|pair| &pair.alice);
+}
+
 #[test]
 fn a_preimage_made_by_the_node_is_told_to_its_owner_once() {
     let pair = Pair::start();

@@ -189,3 +189,25 @@ fn an_invoice_that_is_deleted_while_it_is_paid_is_one_or_the_other_at_both_ends(
     });
     assert_eq!(has, paid);
 }
+
+#[test]
+fn more_than_twice_of_what_was_asked_for_is_given_back() {
+    let pair = Pair::start();
+    let invoice = pair.bob.invoice("twice", 50_000);
+    let hash = &invoice["payment_hash"];
+    let send = |amount_msat: u64| {
+        let params = direct(&pair.bob, &pair.channel, &invoice, amount_msat);
+        pair.alice.call("sendpay", params)
+    };
+    send(100_001);
+    let told = pair.alice.refused("waitsendpay", json!([hash]));
+    assert_eq!(told.code, 203, "{told:?}");
+    assert_eq!(told.data.unwrap()["failcode"], 0x400f);
+    let unpaid = pair.bob.call("listinvoices", json!({"label": "twice"}));
+    assert_eq!(unpaid["invoices"][0]["status"], "unpaid");
+    send(100_000);
+    let paid = pair.alice.call("waitsendpay", json!([hash]));
+    assert_eq!(paid["status"], "complete");
+    let paid = pair.bob.paid_invoice(&json!({"label": "twice"}));
+    assert_eq!(paid["amount_received_msat"], 100_000);
+}

@@ -37,6 +37,62 @@ fn a_peer_without_a_channel_is_listed_until_it_is_disconnected() {
 }
 
 #[test]
+fn the_terms_of_a_channel_are_those_that_the_network_was_told() {
+    let pair = Pair::start();
+    let told = |source: &Node| {
+        wait_for("terms in the gossip", || {
+            let listed = pair
+                .alice
+                .call("listchannels", json!({"source": source.id}));
+            listed["channels"].as_array()?.first().cloned()
+        })
+    };
+    let (ours, theirs) = (told(&pair.alice), told(&pair.bob));
+    let listed = pair.alice.call("listpeerchannels", json!({}));
+    let updates = &listed["channels"][0]["updates"];
+    for (told, update) in [(ours, &updates["local"]), (theirs, &updates["remote"])] {
+        for (name, of_update) in [
+            ("htlc_minimum_msat", "htlc_minimum_msat"),
+            ("htlc_maximum_msat", "htlc_maximum_msat"),
+            ("delay", "cltv_expiry_delta"),
+            ("base_fee_millisatoshi", "fee_base_msat"),
+            ("fee_per_millionth", "fee_proportional_millionths"),
+        ] {
+            assert_eq!(told[name], update[of_update], "{name}: {listed}");
+        }
+    }
+}
+
+#[test]
+fn a_route_to_oneself_has_no_hops() {
+    let pair = Pair::start();
+    let asked = json!({"id": pair.alice.id, "amount_msat": 1, "riskfactor": 1});
+    assert_eq!(pair.alice.call("getroute", asked), json!({"route": []}));
+    let there = json!({
+        "id": pair.bob.id, "amount_msat": 1, "riskfactor": 1, "fromid": pair.bob.id,
+    });
+    assert_eq!(pair.alice.call("getroute", there), json!({"route": []}));
+}
+
+#[test]
+fn peers_are_not_told_that_data_is_kept_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let chain = Chain::start(dir.path());
+    let alice = Node::start(dir.path(), "alice", &chain, &[]);
+    let bob = Node::start(dir.path(), "bob", &chain, &[]);
+    alice.connect(&bob);
+    let features = peers(&alice)[0]["features"].as_str().unwrap().to_owned();
+    let offers = |bit: usize| {
+        let digit = features.len() - 1 - bit / 4;
+        let digit = u8::from_str_radix(&features[digit..=digit], 16).unwrap();
+        digit >> (bit % 4) & 1 == 1
+    };
+    // BOLT 9: static_remotekey, which every node has, and provide_storage.
+    assert!(offers(12) || offers(13), "{features}");
+    assert!(!offers(42) && !offers(43), "{features}");
+}
+
+#[test]
 fn a_peer_with_a_channel_is_disconnected_by_force_only_and_comes_back() {
     let mut pair = Pair::start();
     let error = pair.alice.refused("disconnect", json!([pair.bob.id]));

@@ -187,7 +187,7 @@ fn a_node_comes_back_from_its_words_and_a_backup(backend: Backend) {
 
 #[test]
 fn the_words_alone_bring_back_what_peers_close() {
-    let mut pair = Pair::start();
+    let mut pair = Pair::with(&["log.level=debug"]);
     pair.pay_labelled("one", 1_000_000);
     let words = pair.words();
     let before = confirmed_msat(&pair.alice);
@@ -214,6 +214,11 @@ fn the_words_alone_bring_back_what_peers_close() {
     });
     pair.recover_alice(before, 9_990_000_000);
     assert_eq!(pair.alice.payments(), Vec::<Value>::new());
+    // Bob has closed for LDK's answer; other nodes need an error with nothing before it.
+    wait_for("an error that stands alone", || {
+        let said = "this node has lost the state of the channel, please close it";
+        pair.bob.log().contains(said).then_some(())
+    });
 }
 
 /// More than are looked for without a count.

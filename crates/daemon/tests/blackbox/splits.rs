@@ -349,7 +349,7 @@ fn a_private_way_that_only_the_invoice_names_is_taken() {
     });
     assert_eq!(hint["pubkey"], pair.bob.id);
     let wanted = json!({"id": carol.id, "amount_msat": 1_000, "riskfactor": 1});
-    assert_eq!(pair.alice.refused("getroute", wanted).code, 205);
+    assert_eq!(pair.alice.refused("getroute", wanted).code, -32602);
     // A fee too small for the hint, and then what it asks for.
     let little = json!({"bolt11": invoice["bolt11"], "maxfee": 1_699});
     assert_eq!(pair.alice.refused("pay", little).code, 206);

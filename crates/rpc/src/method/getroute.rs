@@ -17,7 +17,7 @@ params! {
     /// *sendpay* takes.
     ///
     /// The default of *cltv* is 42 blocks where Core Lightning has 9: with less, many destinations
-    /// refuse the payment.
+    /// refuse the payment. A route from a node to itself has no hops, as there.
     pub struct GetRoute {
         /// Where to.
         required id: NodeId,
@@ -68,10 +68,8 @@ impl Method for GetRoute {
     const CATEGORY: Category = Category::Channels;
     const SUMMARY: &'static str = "find a route";
     type Result = GetRouteResult;
-    const ERRORS: &'static [(Code, &'static str)] = &[(
-        Code::PayRouteNotFound,
-        "There is no route, or it would lead to where it begins.",
-    )];
+    const ERRORS: &'static [(Code, &'static str)] =
+        &[(Code::PayRouteNotFound, "There is no route.")];
     const SEE_ALSO: &'static [&'static str] = &["sendpay", "pay"];
     const EXAMPLES: &'static [Example] = &[Example {
         params: "02… 1000msat 1",

@@ -19,7 +19,7 @@ const FALLBACKS: [(ConfirmationTarget, u32); 8] = [
     ),
     (ConfirmationTarget::AnchorChannelFee, 500),
     (ConfirmationTarget::NonAnchorChannelFee, 1_000),
-    (ConfirmationTarget::ChannelCloseMinimum, 500),
+    (ConfirmationTarget::ChannelCloseMinimum, 253),
     (ConfirmationTarget::OutputSpendingFee, 1_000),
 ];
 
