@@ -69,15 +69,18 @@ impl ClnFile {
         ours: Chain,
         known: &[Chain],
     ) -> Result<ClnFile, OpenError> {
-        let path = file_of(path)?;
+        let named = file_of(path)?;
+        // What belongs to a file that a link leads to stands beside the file, and lightningd's socket
+        // where it was told to run.
+        let path = fs::canonicalize(&named).map_err(|source| OpenError::Io {
+            path: named.clone(),
+            source,
+        })?;
         let failed = |source| OpenError::Io {
             path: path.clone(),
             source,
         };
-        let is_running = path
-            .parent()
-            .is_some_and(|dir| UnixStream::connect(dir.join(SOCKET)).is_ok());
-        if is_running {
+        if is_running_beside(&named) || is_running_beside(&path) {
             return Err(OpenError::Running { path });
         }
         let before = stamps(&path);
@@ -147,6 +150,11 @@ fn file_of(path: &Path) -> Result<PathBuf, OpenError> {
         Err(source) if source.kind() == io::ErrorKind::NotFound => Err(OpenError::NoFile { path }),
         Err(source) => Err(OpenError::Io { path, source }),
     }
+}
+
+fn is_running_beside(path: &Path) -> bool {
+    path.parent()
+        .is_some_and(|dir| UnixStream::connect(dir.join(SOCKET)).is_ok())
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

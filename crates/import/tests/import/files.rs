@@ -216,6 +216,27 @@ fn what_is_committed_in_the_log_is_read_and_the_log_left() {
 }
 
 #[test]
+fn what_stands_beside_the_file_that_a_link_leads_to_counts() {
+    let scene = Scene::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = elsewhere.path().join("lightningd.sqlite3");
+    let cln = Cln::new(&path, 282);
+    cln.connection
+        .pragma_update(None, "journal_mode", "WAL")
+        .unwrap();
+    cln.payment(1, 1, 1, &[]);
+    std::os::unix::fs::symlink(&path, scene.cln_path()).unwrap();
+    // All of it is in the log.
+    assert_eq!(scene.import().unwrap().added.payments, 1);
+    let socket = UnixListener::bind(elsewhere.path().join("lightning-rpc")).unwrap();
+    assert_refused(&scene, &["in use by lightningd"]);
+    drop(socket);
+    drop(cln);
+    std::fs::write(elsewhere.path().join("lightningd.sqlite3-journal"), [1]).unwrap();
+    assert_refused(&scene, &["lightningd.sqlite3"]);
+}
+
+#[test]
 fn a_path_of_odd_characters_is_a_path() {
     let scene = Scene::new();
     let dir = scene.dir.path().join("a?b#c%20 d\u{e9}");
