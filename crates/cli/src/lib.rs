@@ -82,7 +82,8 @@ impl Terminal {
 
 /// Runs the program and gives its exit code. `terminal` is there if `out` is a terminal.
 ///
-/// If `out` is closed by who reads it, as with `| head`, the rest is left out and all is well.
+/// If `out` is closed by who reads a result, as with `| head`, the rest is left out and all is well. What
+/// failed has failed also if nobody reads why.
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     out: &mut dyn Write,
@@ -124,7 +125,7 @@ fn run_showing(
         Ok(options) => call(&options, out, err, terminal, progress),
         Err(refused) => refused.explain(out, err),
     };
-    match code.and_then(|code| out.flush().map(|()| code)) {
+    match code.and_then(|code| unread(out.flush(), code)) {
         Ok(code) => code,
         // Who reads our output has seen enough, as with `| head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => EXIT_OK,
@@ -133,6 +134,14 @@ fn run_showing(
             let _ = writeln!(err, "sendpay-cli: cannot write the output: {error}");
             EXIT_NO_CONNECTION
         }
+    }
+}
+
+/// What has come of it, also if what was `written` of that nobody reads.
+pub(crate) fn unread<T>(written: io::Result<()>, outcome: T) -> io::Result<T> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(outcome),
     }
 }
 
@@ -154,8 +163,7 @@ fn call(
     let (params, filter) = match read {
         Ok(read) => read,
         Err(error) => {
-            writeln!(err, "sendpay-cli: {error}")?;
-            return Ok(EXIT_USAGE);
+            return unread(writeln!(err, "sendpay-cli: {error}"), EXIT_USAGE);
         }
     };
     let format = options.format(terminal);
@@ -175,29 +183,26 @@ fn call(
     let output = match Output::new(&mut *out, format, method, filter.is_some()) {
         Ok(output) => output,
         Err(NoSuchForm(reason)) => {
-            failure::no_such_form(err, method, format, reason)?;
-            return Ok(EXIT_USAGE);
+            let told = failure::no_such_form(err, method, format, reason);
+            return unread(told, EXIT_USAGE);
         }
     };
     let failure = match transfer(options, &params, filter, output, progress, err)? {
         Ok(None) => return Ok(EXIT_OK),
         Ok(Some(left_out)) => {
-            writeln!(err, "sendpay-cli: not in the output: {left_out}")?;
-            return Ok(EXIT_OK);
+            let told = writeln!(err, "sendpay-cli: not in the output: {left_out}");
+            return unread(told, EXIT_OK);
         }
         Err(failure) => failure,
     };
     match failure {
         Failure::Call(error) => not_answered(options, format, &error, out, err),
         Failure::Output(OutputError::Elements(ElementError::NoList)) => {
-            failure::no_such_form(err, method, format, "its result is no list")?;
-            Ok(EXIT_USAGE)
+            let told = failure::no_such_form(err, method, format, "its result is no list");
+            unread(told, EXIT_USAGE)
         }
         Failure::Output(OutputError::Write(error)) => Err(error),
-        Failure::Output(error) => {
-            failure::no_answer(err, &error)?;
-            Ok(EXIT_NO_CONNECTION)
-        }
+        Failure::Output(error) => unread(failure::no_answer(err, &error), EXIT_NO_CONNECTION),
     }
 }
 
@@ -212,13 +217,13 @@ fn follow(
 ) -> io::Result<u8> {
     let method = options.method();
     let Some(form) = follow::Form::of(format, options.is_format_chosen()) else {
-        failure::no_such_form(err, method, format, "its result is no list")?;
-        return Ok(EXIT_USAGE);
+        let told = failure::no_such_form(err, method, format, "its result is no list");
+        return unread(told, EXIT_USAGE);
     };
     match follow::run(options.socket(), method, request, followed, form, out)? {
         End::Closed => {
-            writeln!(err, "sendpay-cli: the daemon closed the connection")?;
-            Ok(EXIT_NO_CONNECTION)
+            let told = writeln!(err, "sendpay-cli: the daemon closed the connection");
+            unread(told, EXIT_NO_CONNECTION)
         }
         End::Call(error) => not_answered(options, format, &error, out, err),
     }
@@ -233,20 +238,20 @@ fn not_answered(
     err: &mut dyn Write,
 ) -> io::Result<u8> {
     let CallError::Rpc(error) = error else {
-        failure::no_answer(err, error)?;
-        failure::what_now(err, error)?;
-        return Ok(EXIT_NO_CONNECTION);
+        let told = failure::no_answer(err, error).and_then(|()| failure::what_now(err, error));
+        return unread(told, EXIT_NO_CONNECTION);
     };
-    match format {
-        Format::Table(terminal) => failure::explain(err, options.method(), error, terminal)?,
+    let told = match format {
+        Format::Table(terminal) => failure::explain(err, options.method(), error, terminal),
         Format::Csv | Format::JsonLines => {
-            failure::explain(err, options.method(), error, Terminal::NONE)?;
+            failure::explain(err, options.method(), error, Terminal::NONE)
         }
         Format::Json | Format::Raw | Format::Human | Format::Flat => {
-            failure::print(out, error, format)?;
+            failure::print(out, error, format)
         }
-    }
-    Ok(EXIT_RPC_ERROR)
+    };
+    // What is buffered finds out here that nobody reads it.
+    unread(told.and_then(|()| out.flush()), EXIT_RPC_ERROR)
 }
 
 /// Takes the result from the daemon to the output. Gives what is not in the output.
@@ -297,14 +302,8 @@ fn transfer(
         },
         // Nothing more can be written.
         (Err(_), Some(OutputError::Write(error))) => return Err(error),
-        (Err(_), Some(error)) => {
-            output.cut_off()?;
-            Failure::Output(error)
-        }
-        (Err(error), None) => {
-            output.cut_off()?;
-            Failure::Call(error)
-        }
+        (Err(_), Some(error)) => unread(output.cut_off(), Failure::Output(error))?,
+        (Err(error), None) => unread(output.cut_off(), Failure::Call(error))?,
     };
     Ok(Err(failure))
 }

@@ -2,7 +2,7 @@
 
 use crate::arguments::Form;
 use crate::place::{self, NETWORK_FLAGS, Said};
-use crate::{EXIT_OK, EXIT_USAGE, Terminal};
+use crate::{EXIT_OK, EXIT_USAGE, Terminal, unread};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 use sendpay_rpc::method::{Method, help::Help};
@@ -160,13 +160,12 @@ impl Refused {
     pub(crate) fn explain(&self, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
         let text = self.0.render();
         if self.0.use_stderr() {
-            let text = text.to_string();
-            write!(err, "{text}")?;
+            let mut text = text.to_string();
             // Some of clap's texts leave it out.
             if !text.contains("Usage:") {
-                writeln!(err, "\n{}", Options::command().render_usage())?;
+                text.push_str(&format!("\n{}\n", Options::command().render_usage()));
             }
-            return Ok(EXIT_USAGE);
+            return unread(err.write_all(text.as_bytes()), EXIT_USAGE);
         }
         write!(out, "{text}")?;
         Ok(EXIT_OK)

@@ -8,7 +8,7 @@
 use crate::flat::Flat;
 use crate::options::Format;
 use crate::pretty::Pretty;
-use crate::{EXIT_OK, EXIT_RPC_ERROR, EXIT_USAGE};
+use crate::{EXIT_OK, EXIT_RPC_ERROR, EXIT_USAGE, unread};
 use bitcoin_hashes::{Hash, sha256};
 use lightning_invoice::{Bolt11Invoice, Bolt11InvoiceDescriptionRef};
 use sendpay_rpc::value::{Hash32, InvoiceString, NodeId, Secret};
@@ -96,46 +96,52 @@ pub(crate) fn run(
     let verdict = match read(arguments).and_then(|asked| verify(&asked)) {
         Ok(verdict) => verdict,
         Err(BadArgument::Usage(reason)) => {
-            writeln!(err, "sendpay-cli: {reason}\n\n{USAGE}")?;
-            return Ok(EXIT_USAGE);
+            let told = writeln!(err, "sendpay-cli: {reason}\n\n{USAGE}");
+            return unread(told, EXIT_USAGE);
         }
         Err(error) => {
-            writeln!(err, "sendpay-cli: {NAME}: {error}")?;
-            return Ok(EXIT_USAGE);
+            let told = writeln!(err, "sendpay-cli: {NAME}: {error}");
+            return unread(told, EXIT_USAGE);
         }
     };
-    match format {
-        Format::Table(_) | Format::Human => tell(&verdict, out)?,
-        Format::Json => {
-            let mut lines = Vec::new();
-            Pretty::new().write(&serde_json::to_vec(&verdict)?, &mut lines);
-            lines.push(b'\n');
-            out.write_all(&lines)?;
-        }
-        Format::Raw | Format::JsonLines => {
-            serde_json::to_writer(&mut *out, &verdict)?;
-            out.write_all(b"\n")?;
-        }
-        Format::Flat => {
-            let (mut flat, mut lines) = (Flat::new(), Vec::new());
-            let shown = flat.write(&serde_json::to_vec(&verdict)?, &mut lines);
-            let shown = shown.and_then(|()| flat.finish(&mut lines));
-            shown.map_err(io::Error::other)?;
-            out.write_all(&lines)?;
-        }
-        Format::Csv => {
-            writeln!(
-                err,
-                "sendpay-cli: --format csv cannot be used with {NAME}: it is no list"
-            )?;
-            return Ok(EXIT_USAGE);
-        }
+    if format == Format::Csv {
+        let told = writeln!(
+            err,
+            "sendpay-cli: --format csv cannot be used with {NAME}: it is no list"
+        );
+        return unread(told, EXIT_USAGE);
     }
-    Ok(if verdict.proven {
+    let code = if verdict.proven {
         EXIT_OK
     } else {
         EXIT_RPC_ERROR
-    })
+    };
+    let told = show(&verdict, format, out).and_then(|()| out.flush());
+    unread(told, code)
+}
+
+/// The verdict in the form that was chosen; not as CSV, as it is no list.
+fn show(verdict: &Verdict, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Table(_) | Format::Human | Format::Csv => tell(verdict, out),
+        Format::Json => {
+            let mut lines = Vec::new();
+            Pretty::new().write(&serde_json::to_vec(verdict)?, &mut lines);
+            lines.push(b'\n');
+            out.write_all(&lines)
+        }
+        Format::Raw | Format::JsonLines => {
+            serde_json::to_writer(&mut *out, verdict)?;
+            out.write_all(b"\n")
+        }
+        Format::Flat => {
+            let (mut flat, mut lines) = (Flat::new(), Vec::new());
+            let shown = flat.write(&serde_json::to_vec(verdict)?, &mut lines);
+            let shown = shown.and_then(|()| flat.finish(&mut lines));
+            shown.map_err(io::Error::other)?;
+            out.write_all(&lines)
+        }
+    }
 }
 
 /// The arguments, in order or by name.

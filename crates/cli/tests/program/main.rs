@@ -31,6 +31,32 @@ fn without_a_daemon_it_says_where_it_looked_and_exits_with_2() {
 }
 
 #[test]
+fn what_fails_has_failed_also_if_nobody_reads_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let unread = || Stdio::from(std::io::pipe().unwrap().1);
+    let code = |arguments: &[&str]| {
+        let mut command = cli(dir.path());
+        let command = command.args(arguments).stdout(unread()).stderr(unread());
+        command.status().unwrap().code()
+    };
+    assert_eq!(code(&["getinfo"]), Some(2), "no daemon");
+    serve(dir.path());
+    for (arguments, expected) in [
+        (&["nosuch"][..], 1),
+        (&["-R", "nosuch"], 1),
+        (&["--format", "table", "nosuch"], 1),
+        (&["--format", "csv", "check"], 3),
+        (&["--nosuch"], 3),
+        (&["verifyproof", "lnbc1"], 3),
+        // A result that nobody wants to see is one all the same.
+        (&["help"], 0),
+        (&["--help"], 0),
+    ] {
+        assert_eq!(code(arguments), Some(expected), "{arguments:?}");
+    }
+}
+
+#[test]
 fn the_socket_is_looked_for_where_lightning_cli_would() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_str().unwrap();
