@@ -16,7 +16,6 @@ use tokio::sync::watch;
 
 use crate::clock::since_epoch;
 use crate::ldk::Scorer;
-use crate::store::LdkStore;
 use crate::{Inner, event};
 
 /// How often HTLCs that wait to be forwarded or received are looked for while there are any, and
@@ -48,7 +47,7 @@ pub(crate) async fn run_ldk(inner: Arc<Inner>) {
     let handled = inner.clone();
     let scored = inner.clone();
     let ended = process_events_async(
-        LdkStore(inner.store.clone()),
+        inner.ldk_store.clone(),
         move |event| {
             score(&scored, &event);
             event::handle(handled.clone(), event)

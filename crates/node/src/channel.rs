@@ -374,7 +374,8 @@ pub(crate) fn closed(
     tracing::warn!(%channel_id, %why, "channel closed");
     fail(inner, user_channel_id, OpenError::Failed(why));
     // Nobody waits for it, most of the time.
-    drop(inner.ends.send(End::new(channel_id, reason)));
+    let managers = inner.ldk_store.managers();
+    drop(inner.ends.send(End::new(channel_id, reason, managers)));
 }
 
 /// A peer wants to open a channel to us: accepted, within LDK's own limits. One with anchors only while

@@ -19,7 +19,7 @@ use lightning::util::errors::APIError;
 use thiserror::Error;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::Inner;
 use crate::channel::api_error;
@@ -27,9 +27,9 @@ use crate::channel::api_error;
 /// How often an absent peer is looked for.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How long after the end of a channel its transaction may take to be handed over: LDK writes the
-/// channel's monitor first.
-const TRANSACTION_WAIT: Duration = Duration::from_secs(10);
+/// How long after the end of a channel its transaction may take to be handed over, for which LDK writes
+/// the channel's monitor first, and the end itself to be written down.
+const END_WAIT: Duration = Duration::from_secs(10);
 
 /// Ends of channels that a request may be behind by.
 pub(crate) const ENDS_MAX: usize = 1_024;
@@ -123,10 +123,12 @@ pub(crate) struct End {
     closing: Closing,
     /// Whether a transaction of ours closes it.
     ours: bool,
+    /// How often the channel manager was written before: one after these knows of it.
+    managers: u64,
 }
 
 impl End {
-    pub(crate) fn new(channel_id: ChannelId, reason: &ClosureReason) -> End {
+    pub(crate) fn new(channel_id: ChannelId, reason: &ClosureReason, managers: u64) -> End {
         use ClosureReason as R;
         let (closing, ours) = match reason {
             R::LegacyCooperativeClosure
@@ -149,6 +151,7 @@ impl End {
             channel_id,
             closing,
             ours,
+            managers,
         }
     }
 }
@@ -219,8 +222,7 @@ pub(crate) async fn close(
     }
     let end = wait_for_end(inner, &wanted, &mut watch, &mut begin).await?;
     let transactions = if end.ours {
-        let deadline = Instant::now() + TRANSACTION_WAIT;
-        let sent = timeout_at(deadline, watch.spending()).await;
+        let sent = timeout(END_WAIT, watch.spending()).await;
         sent.into_iter().collect()
     } else {
         Vec::new()
@@ -230,6 +232,11 @@ pub(crate) async fn close(
         if let Err(cause) = inner.chain.broadcast(transaction).await {
             tracing::warn!(%channel_id, %cause, "what closes a channel is not in the mempool yet");
         }
+    }
+    // What is answered is so after a crash, too.
+    let durable = inner.ldk_store.manager_after(end.managers);
+    if timeout(END_WAIT, durable).await.is_err() {
+        tracing::warn!(%channel_id, "the end of a channel is not written down yet");
     }
     Ok(ClosedChannel {
         closing: end.closing,

@@ -162,6 +162,8 @@ pub(crate) struct Inner {
     pub(crate) user_config: UserConfig,
     pub(crate) node_id: PublicKey,
     pub(crate) store: Store,
+    /// The same, as LDK sees it.
+    pub(crate) ldk_store: store::LdkStore,
     pub(crate) ledger: Ledger,
     pub(crate) logger: Arc<logger::NodeLogger>,
     pub(crate) keys: Arc<ldk::Keys>,

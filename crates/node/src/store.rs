@@ -23,8 +23,9 @@ use lightning::util::persist::{
     CHANNEL_MONITOR_UPDATE_PERSISTENCE_PRIMARY_NAMESPACE, KVStore,
 };
 use sendpay_store::Store;
+use sendpay_store::kv::KvError;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Whether state under this name (primary and secondary namespace, key) is of channels: what must
 /// never run again once it is old.
@@ -41,9 +42,36 @@ pub fn is_channel_state(primary: &str, _secondary: &str, key: &str) -> bool {
 
 /// LDK's view of the store.
 #[derive(Clone)]
-pub(crate) struct LdkStore(pub(crate) Store);
+pub(crate) struct LdkStore {
+    store: Store,
+    /// How often the channel manager was queued to be written.
+    managers: Arc<watch::Sender<u64>>,
+}
 
 impl LdkStore {
+    pub(crate) fn new(store: Store) -> LdkStore {
+        LdkStore {
+            store,
+            managers: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    /// How often the channel manager was queued to be written, for [`LdkStore::manager_after`].
+    pub(crate) fn managers(&self) -> u64 {
+        *self.managers.borrow()
+    }
+
+    /// Waits until a channel manager that was queued after the first `seen` is durable. LDK writes one
+    /// after each round of events, so that what an event says is in the one after it.
+    pub(crate) async fn manager_after(&self, seen: u64) {
+        let mut managers = self.managers.subscribe();
+        // The sender is ours.
+        drop(managers.wait_for(|managers| *managers > seen).await);
+        // Whatever is queued now is committed no earlier than that manager.
+        let behind = self.store.enqueue(0, |_| Ok::<(), KvError>(()));
+        drop(behind.await);
+    }
+
     /// Whether LDK must learn of the commit before it goes on (see the top of this file).
     fn waits_for_commit(primary: &str, key: &str) -> bool {
         !(primary == CHANNEL_MANAGER_PERSISTENCE_PRIMARY_NAMESPACE
@@ -62,7 +90,7 @@ impl KVStore for LdkStore {
         secondary: &str,
         key: &str,
     ) -> impl Future<Output = Result<Vec<u8>, io::Error>> + 'static + Send {
-        let found = self.0.kv_read(primary, secondary, key);
+        let found = self.store.kv_read(primary, secondary, key);
         let name = format!("{primary}/{secondary}/{key}");
         std::future::ready(match found {
             Ok(Some(value)) => Ok(value),
@@ -78,8 +106,11 @@ impl KVStore for LdkStore {
         key: &str,
         value: Vec<u8>,
     ) -> impl Future<Output = Result<(), io::Error>> + 'static + Send {
-        let ticket = self.0.kv_write(primary, secondary, key, value);
+        let ticket = self.store.kv_write(primary, secondary, key, value);
         let waits = Self::waits_for_commit(primary, key);
+        if !waits {
+            self.managers.send_modify(|managers| *managers += 1);
+        }
         async move {
             if !waits {
                 return Ok(());
@@ -95,7 +126,7 @@ impl KVStore for LdkStore {
         key: &str,
         lazy: bool,
     ) -> impl Future<Output = Result<(), io::Error>> + 'static + Send {
-        let ticket = self.0.kv_remove(primary, secondary, key);
+        let ticket = self.store.kv_remove(primary, secondary, key);
         async move {
             if lazy {
                 return Ok(());
@@ -109,7 +140,7 @@ impl KVStore for LdkStore {
         primary: &str,
         secondary: &str,
     ) -> impl Future<Output = Result<Vec<String>, io::Error>> + 'static + Send {
-        std::future::ready(self.0.kv_list(primary, secondary).map_err(io_error))
+        std::future::ready(self.store.kv_list(primary, secondary).map_err(io_error))
     }
 }
 
