@@ -314,6 +314,22 @@ fn an_unknown_key_is_refused_with_the_one_most_like_it() {
     }
 }
 
+#[test]
+fn a_password_is_not_shown_by_the_error_that_refuses_it() {
+    for (line, expected) in [
+        ("password = \"hunter2", "sendpayd.toml: line 3, column"),
+        ("password = hunter2", "sendpayd.toml: line 3, column"),
+        ("password = 48151623", "chain.password: is no text"),
+        ("password = [\"hunter2\"]", "chain.password: is no text"),
+    ] {
+        let file = format!("[chain]\nuser = \"u\"\n{line}\n");
+        let error = load(&file, &[]).unwrap_err();
+        assert!(error.contains(expected), "{line}: {error}");
+        let is_shown = error.contains("hunter2") || error.contains("48151623");
+        assert!(!is_shown, "{line}: {error}");
+    }
+}
+
 fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     let pairs = pairs
         .iter()

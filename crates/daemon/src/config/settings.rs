@@ -129,6 +129,7 @@ impl Settings {
     /// # Errors
     /// If anything is of the wrong kind, or of no use.
     pub fn config(&self, dir: &Path) -> Result<Config, ConfigError> {
+        self.check_secrets()?;
         let raw = Raw::deserialize(self.table.clone()).map_err(|error| {
             // TOML's own texts end with a line break when there is no place to point to.
             ConfigError::Type(error.to_string().trim_end().to_owned())
@@ -139,6 +140,19 @@ impl Settings {
             sources,
             ..raw.check(dir)?
         })
+    }
+
+    /// What reads the table next would show a value of the wrong kind.
+    fn check_secrets(&self) -> Result<(), ConfigError> {
+        let secrets = Settings::keys()
+            .into_iter()
+            .filter(|leaf| matches!(leaf.key.kind, Kind::Secret));
+        for Leaf { path, .. } in secrets {
+            if find(&self.table, &path).is_some_and(|value| !value.is_str()) {
+                return Err(ConfigError::Type(format!("{path}: is no text in quotes")));
+            }
+        }
+        Ok(())
     }
 
     /// Puts `a.b` and its value into the table.
@@ -293,6 +307,18 @@ fn read_table(path: &Path) -> Result<toml::Table, ConfigError> {
     text.parse()
         .map_err(|error: toml::de::Error| ConfigError::Syntax {
             path: path.to_owned(),
-            message: error.to_string().trim_end().to_owned(),
+            message: told(&text, &error),
         })
+}
+
+/// What is wrong, and where. Not the line itself, as TOML's own text has it: it may be of a password.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message();
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return message.to_owned();
+    };
+    let line = before.matches('\n').count() + 1;
+    let in_line = before.rsplit('\n').next().unwrap_or_default();
+    let column = in_line.chars().count() + 1;
+    format!("line {line}, column {column}: {message}")
 }
