@@ -17,7 +17,7 @@ use sendpay_backup::{
 use sendpay_ledger::{Ledger, Store};
 use sendpay_node::{
     KEPT_AT, Kept, KeptRow, Passphrase, Seed, SeedError, is_channel_state, is_recovering,
-    recovery_rows,
+    recovery_has, recovery_rows,
 };
 
 use crate::backup::spinner;
@@ -266,22 +266,38 @@ impl Place<'_> {
         let (store, ledger) = Ledger::open(&store_file)
             .with_context(|| format!("cannot open the store {}", store_file.display()))?;
         drop(ledger);
-        let recovering = is_recovering(&store);
+        let checked = self.check_goes_on(&store);
         store.close();
-        if !recovering? {
+        checked?;
+        println!("This node was restored already; its recovery goes on.");
+        Ok(())
+    }
+
+    fn check_goes_on(&self, store: &Store) -> Result<()> {
+        let dir = self.dir.display();
+        if !is_recovering(store)? {
             bail!(
-                "{} has a node already: recover goes into an empty directory, or one whose channel \
-                 state was proven old",
-                self.dir.display()
+                "{dir} has a node already: recover goes into an empty directory, or one whose channel \
+                 state was proven old"
             );
         }
         let network = self.config.bitcoin_network();
         let there = Seed::read(self.dir, network, self.passphrase)?;
         let there = there.as_ref().and_then(Seed::node_id);
-        if there != self.seed()?.node_id() {
+        let seed = self.seed()?;
+        if there != seed.node_id() {
             return Err(SeedError::OtherSeed(self.dir.to_owned()).into());
         }
-        println!("This node was restored already; its recovery goes on.");
+        for backup in self.backups(&BackupKey::new(seed.backup_secret()?))? {
+            let is_alone = backup.from.kind() == Kind::Channels;
+            if !recovery_has(store, &backup.kept, is_alone)? {
+                bail!(
+                    "{} is not one of the backups that the recovery in {dir} began with, and cannot be \
+                     added to it: recover into another, empty directory, with all backups",
+                    backup.path.display()
+                );
+            }
+        }
         Ok(())
     }
 

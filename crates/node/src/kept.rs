@@ -16,10 +16,12 @@ use lightning::util::persist::{
     OUTPUT_SWEEPER_PERSISTENCE_KEY, OUTPUT_SWEEPER_PERSISTENCE_PRIMARY_NAMESPACE,
     OUTPUT_SWEEPER_PERSISTENCE_SECONDARY_NAMESPACE,
 };
+use sendpay_ledger::NodeId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::clock::unix_seconds;
+use crate::recovery::RecoveryError;
 use crate::{Inner, peer};
 
 /// Where the list is kept in the store: primary and secondary namespace, key.
@@ -92,6 +94,21 @@ impl Kept {
     /// If they are none.
     pub fn from_bytes(bytes: &[u8]) -> Result<Kept, serde_json::Error> {
         serde_json::from_slice(bytes)
+    }
+
+    /// That it is of this node.
+    pub(crate) fn check(&self, ours: PublicKey, network: Network) -> Result<(), RecoveryError> {
+        if self.node_id != ours {
+            let [found, ours] = [self.node_id, ours].map(|id| NodeId(id.serialize()));
+            return Err(RecoveryError::OtherNode { found, ours });
+        }
+        if self.network != network {
+            return Err(RecoveryError::OtherNetwork {
+                found: self.network,
+                ours: network,
+            });
+        }
+        Ok(())
     }
 
     /// As it goes into a backup.

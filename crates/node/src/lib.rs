@@ -111,7 +111,9 @@ pub use new_invoice::{
 pub use pay::{KeySend, PaidInvoice, Pay, PayError, Tried, Unsent, Why, new_preimage};
 pub use payment::{FirstHopError, SendPay, SendPayError, Spontaneous, StartCheckError};
 pub use peer::{ConnectError, Peer};
-pub use recovery::{KeptRow, RecoveryError, RecoveryView, is_recovering, recovery_rows};
+pub use recovery::{
+    KeptRow, RecoveryError, RecoveryView, is_recovering, recovery_has, recovery_rows,
+};
 pub use route::{
     FINAL_DELAY_MIN, HOPS_MAX, RouteError, TOTAL_DELAY_MAX, check_route, direction, scid_text,
 };

@@ -15,8 +15,11 @@
 //!
 //! What the peers' commitments hold in HTLCs is not found here: only channel state has their keys.
 
+mod lists;
 mod scripts;
 mod watch;
+
+pub use lists::{KeptRow, recovery_has, recovery_rows};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,13 +30,12 @@ use bitcoin::secp256k1::PublicKey;
 use lightning::chain::BlockLocator;
 use lightning::ln::msgs::{ChannelMessageHandler, ChannelReestablish};
 use lightning::ln::types::ChannelId;
-use sendpay_ledger::NodeId;
 use sendpay_store::Store;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::Notify;
 
-use crate::kept::{GivenOut, Kept, KeptChannel};
+use crate::kept::{GivenOut, KeptChannel};
 use crate::ldk::Keys;
 use crate::{Inner, peer};
 use scripts::Scripts;
@@ -71,9 +73,6 @@ enum Step {
 /// What peers read in the error.
 const LOST: &str = "this node has lost the state of the channel, please close it";
 
-/// Addresses that the wallet looks for beyond those that it had given out when the backup was made.
-const ADDRESSES_BEYOND: u32 = 200;
-
 /// Why a recovery cannot be prepared or read.
 #[derive(Debug, Error)]
 pub enum RecoveryError {
@@ -87,9 +86,9 @@ pub enum RecoveryError {
     #[error("the list of channels is of node {found}, and this seed is of {ours}")]
     OtherNode {
         /// Whose list it is.
-        found: NodeId,
+        found: sendpay_ledger::NodeId,
         /// Whose seed it is.
-        ours: NodeId,
+        ours: sendpay_ledger::NodeId,
     },
     /// The list is of another network.
     #[error("it is of the network {found}, and this node is configured for {ours}")]
@@ -117,74 +116,19 @@ struct State {
     found: Vec<Found>,
     /// The last block that was read: its height and hash.
     seen: Option<(u32, bitcoin::BlockHash)>,
+    /// When the lists were made that it began with, in seconds since 1970.
+    #[serde(default)]
+    lists: Vec<u64>,
 }
 
-/// State that the node keeps under a name: primary and secondary namespace, key, what is kept.
-pub type KeptRow = ([String; 3], Vec<u8>);
-
-/// What a store must hold for the node to recover what these lists name when it starts; the first one
-/// is believed where they differ.
-///
-/// # Errors
-/// If one is of another node or network.
-pub fn recovery_rows(
-    lists: &[Kept],
-    ours: PublicKey,
-    network: bitcoin::Network,
-    birthday: Option<u32>,
-) -> Result<Vec<KeptRow>, RecoveryError> {
-    let mut open: Vec<KeptChannel> = Vec::new();
-    let mut rows = Vec::new();
-    for kept in lists {
-        if kept.node_id != ours {
-            let [found, ours] = [kept.node_id, ours].map(|id| NodeId(id.serialize()));
-            return Err(RecoveryError::OtherNode { found, ours });
-        }
-        if kept.network != network {
-            return Err(RecoveryError::OtherNetwork {
-                found: kept.network,
-                ours: network,
-            });
-        }
-        for channel in &kept.channels {
-            if !open.iter().any(|known| known.funding == channel.funding) {
-                open.push(channel.clone());
-            }
-        }
+impl State {
+    fn read(store: &Store) -> Result<Option<State>, RecoveryError> {
+        let [primary, secondary, key] = STATE_AT;
+        let bytes = store.kv_read(primary, secondary, key)?;
+        Ok(bytes
+            .map(|bytes| serde_json::from_slice(&bytes))
+            .transpose()?)
     }
-    for channel in &open {
-        if let Some(address) = channel.addresses.first() {
-            rows.push((
-                peer::kept_at(&channel.node_id),
-                address.clone().into_bytes(),
-            ));
-        }
-    }
-    if let Some((at, bytes)) = lists.iter().find_map(Kept::sweeps_row) {
-        rows.push((at, bytes));
-    }
-    let earliest = lists.iter().map(|kept| kept.birthday).min();
-    let most = |count: fn(&GivenOut) -> u32| {
-        let most = lists.iter().map(|kept| count(&kept.given_out)).max();
-        most.unwrap_or(0).saturating_add(ADDRESSES_BEYOND)
-    };
-    let given_out = GivenOut {
-        addresses: [
-            most(|given_out| given_out.addresses[0]),
-            most(|given_out| given_out.addresses[1]),
-        ],
-        p2tr_addresses: most(|given_out| given_out.p2tr_addresses),
-    };
-    let state = State {
-        birthday: birthday.or(earliest).unwrap_or(0),
-        given_out,
-        open,
-        closed: Vec::new(),
-        found: Vec::new(),
-        seen: None,
-    };
-    rows.push((STATE_AT.map(str::to_owned), serde_json::to_vec(&state)?));
-    Ok(rows)
 }
 
 /// Whether a store is of a node that recovers.
@@ -192,8 +136,7 @@ pub fn recovery_rows(
 /// # Errors
 /// If it cannot be read.
 pub fn is_recovering(store: &Store) -> Result<bool, RecoveryError> {
-    let [primary, secondary, key] = STATE_AT;
-    Ok(store.kv_read(primary, secondary, key)?.is_some())
+    Ok(State::read(store)?.is_some())
 }
 
 /// How far a recovery is.
@@ -219,16 +162,15 @@ pub(crate) struct Recovery {
 impl Recovery {
     /// What is kept of it, if there is one.
     pub(crate) fn load(store: &Store, keys: &Keys) -> Result<Option<Arc<Recovery>>, RecoveryError> {
-        let [primary, secondary, key] = STATE_AT;
-        let Some(bytes) = store.kv_read(primary, secondary, key)? else {
-            return Ok(None);
-        };
-        Ok(Some(Arc::new(Recovery {
-            state: Mutex::new(serde_json::from_slice(&bytes)?),
-            scripts: Scripts::of(keys),
-            store: store.clone(),
-            news: Notify::new(),
-        })))
+        let state = State::read(store)?;
+        Ok(state.map(|state| {
+            Arc::new(Recovery {
+                state: Mutex::new(state),
+                scripts: Scripts::of(keys),
+                store: store.clone(),
+                news: Notify::new(),
+            })
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -160,9 +160,10 @@ fn a_node_comes_back_from_its_words_and_a_backup(backend: Backend) {
         assert_eq!(refused.code, 200, "{refused:?}");
         assert!(refused.message.contains("settleimported"), "{refused:?}");
     }
-    // However often it is cut short.
+    // However often it is cut short, and told to begin.
     pair.alice.kill();
-    pair.alice.resume();
+    pair.alice.spawn_as(&recover);
+    pair.alice.wait_for_socket();
     // 10,000,000 sat less what was paid, what is held, and fees.
     pair.recover_alice(before, 9_540_000_000);
     assert_eq!(list(&pair.alice, "listsendpays", "payments"), records);
@@ -190,6 +191,8 @@ fn the_words_alone_bring_back_what_peers_close() {
     let mut pair = Pair::with(&["log.level=debug"]);
     pair.pay_labelled("one", 1_000_000);
     let words = pair.words();
+    let file = pair.backup_file();
+    done(&run(&pair.alice, &["backup", text(&file)]));
     let before = confirmed_msat(&pair.alice);
     pair.lose_alice();
     let themselves = fs::read_to_string(&words).unwrap();
@@ -207,6 +210,13 @@ fn the_words_alone_bring_back_what_peers_close() {
         let info = pair.alice.call("getinfo", json!({}));
         info.get("warning_lightningd_sync").is_none().then_some(())
     });
+    // What turns up now is not passed over in silence.
+    pair.alice.kill();
+    let late = ["recover", "--words", text(&words), "--backup", text(&file)];
+    let said = String::from_utf8(run(&pair.alice, &late).stderr).unwrap();
+    assert!(said.contains(text(&file)), "{said}");
+    assert!(said.contains("cannot be added"), "{said}");
+    pair.alice.resume();
     // Nobody told alice who her peers were; bob closes when she meets him.
     wait_for("bob", || {
         let to = json!({"id": format!("{}@{}", pair.bob.id, pair.bob.address)});

@@ -18,7 +18,7 @@ const KEEP_EVERY: u32 = 500;
 /// A channel that was lost and is closed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Closed {
-    channel: KeptChannel,
+    pub(super) channel: KeptChannel,
     by: Txid,
     height: u32,
 }
