@@ -13,6 +13,7 @@ with_every_backend! {
     a_channel_whose_funding_block_is_taken_back_is_closed_and_its_coins_return,
     coins_of_a_reorganised_block_leave_the_wallet_and_come_again_with_another,
     a_held_htlc_outlives_three_reorganised_blocks_and_a_restart,
+    six_blocks_that_were_taken_back_while_the_node_was_off_are_told_of,
 }
 
 impl Pair {
@@ -185,4 +186,23 @@ fn a_held_htlc_outlives_three_reorganised_blocks_and_a_restart(backend: Backend)
         .call("waitsendpay", json!({"payment_hash": HASH}));
     assert_eq!(waited["status"], "complete");
     assert_eq!(pair.channel_now()["state"], "CHANNELD_NORMAL");
+}
+
+fn six_blocks_that_were_taken_back_while_the_node_was_off_are_told_of(backend: Backend) {
+    let mut pair = Pair::on(backend, &[]);
+    pair.chain.mine(6);
+    // LDK writes the monitor of a channel that nothing happens to at each fifth block only.
+    for _ in 0..2 {
+        pair.chain.mine(1);
+        let height = pair.chain.height();
+        pair.alice.wait_for_height(height);
+        assert!(pair.alice.terminate().success());
+        pair.chain.reorganise(6);
+        pair.alice.resume();
+        let info = pair.alice.call("getinfo", json!({}));
+        let told = info["warning_reorganisation"].as_str().unwrap_or_default();
+        let fork = height - 6;
+        let expected = format!("6 blocks above height {fork} were taken back");
+        assert!(told.starts_with(&expected), "{info}");
+    }
 }

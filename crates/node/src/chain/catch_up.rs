@@ -65,10 +65,19 @@ pub(crate) async fn catch_up(
 ) -> Result<CaughtUp, CatchUpError> {
     let state = client.state().await?;
     let seen: Vec<BlockLocator> = listeners.iter().map(|(block, _)| *block).collect();
-    let lowest = seen.iter().min_by_key(|block| block.height).copied();
     let meeting = meeting_block(client, state.best, &seen).await?;
-    let progress = Progress::new();
-    if let Some(lowest) = lowest {
+    // Each block that a part stands at: the deepest of what is taken back counts.
+    let mut from = seen.clone();
+    from.sort_unstable_by_key(|block| (block.height, block.block_hash));
+    from.dedup_by_key(|block| block.block_hash);
+    let from: Vec<(BlockLocator, Progress)> = from
+        .into_iter()
+        .map(|block| (block, Progress::new()))
+        .collect();
+    for (block, progress) in &from {
+        listeners.push((*block, progress));
+    }
+    if let Some((lowest, progress)) = from.first() {
         if let Some(kept) = state.pruned_below
             && lowest.height < state.best.height
             && kept > lowest.height.saturating_add(1)
@@ -77,7 +86,6 @@ pub(crate) async fn catch_up(
             return Err(CatchUpError::Pruned { read, kept });
         }
         progress.aim(lowest.height, meeting.height);
-        listeners.push((lowest, &progress));
     }
     let source = UpTo { client, meeting };
     let (headers, tip) = synchronize_listeners(&source, network, listeners).await?;
@@ -85,9 +93,12 @@ pub(crate) async fn catch_up(
         best: state.best.height,
         trouble: None,
         caught_up: meeting == state.best,
-        deep: progress
-            .lowest_fork()
-            .and_then(|fork| DeepReorganisation::of(lowest?.height, fork)),
+        deep: from
+            .iter()
+            .filter_map(|(block, progress)| {
+                DeepReorganisation::of(block.height, progress.lowest_fork()?)
+            })
+            .max_by_key(|deep| deep.depth),
     };
     Ok(CaughtUp { headers, tip, view })
 }
