@@ -202,19 +202,32 @@ pub(crate) async fn open(
 async fn sent(
     inner: &Inner,
     user_channel_id: u128,
-    opened: oneshot::Receiver<Result<OpenedChannel, OpenError>>,
+    mut opened: oneshot::Receiver<Result<OpenedChannel, OpenError>>,
 ) -> Result<OpenedChannel, OpenError> {
-    match tokio::time::timeout(OPEN_TIMEOUT, opened).await {
-        Ok(Ok(Ok(channel))) => {
-            // LDK has handed it to the broadcaster's queue; whoever asked wants it in the mempool.
-            inner.chain.broadcast(&channel.transaction).await?;
-            Ok(channel)
+    let in_time = tokio::time::timeout(OPEN_TIMEOUT, &mut opened).await;
+    let told = match in_time {
+        Ok(told) => told,
+        Err(_) if take(inner, user_channel_id).is_some() => {
+            give_up(inner, user_channel_id);
+            return Err(OpenError::Timeout);
         }
-        Ok(Ok(Err(cause))) => Err(cause),
-        Ok(Err(_)) => Err(OpenError::Failed("the node is stopping".into())),
-        Err(_) => {
-            take(inner, user_channel_id);
-            Err(OpenError::Timeout)
+        // It was told in this moment.
+        Err(_) => opened.await,
+    };
+    let stopping = |_| OpenError::Failed("the node is stopping".into());
+    let channel = told.map_err(stopping)??;
+    // LDK has handed it to the broadcaster's queue; whoever asked wants it in the mempool.
+    inner.chain.broadcast(&channel.transaction).await?;
+    Ok(channel)
+}
+
+/// Ends an opening whose peer has not signed: a signature that comes later opens no channel, and the
+/// coins are free again.
+fn give_up(inner: &Inner, user_channel_id: u128) {
+    for channel in inner.manager.list_channels() {
+        if channel.user_channel_id == user_channel_id {
+            let (id, peer) = (channel.channel_id, channel.counterparty.node_id);
+            abandon(inner, id, peer, "the opening took too long");
         }
     }
 }

@@ -12,7 +12,7 @@ use sendpay_rpc::client::{CallError, Client};
 use sendpay_rpc::error::RpcError;
 use serde_json::{Value, json};
 
-use crate::harness::{Line, Node, PATIENCE, Pair, wait_for};
+use crate::harness::{Backend, Chain, Line, Node, PATIENCE, Pair, wait_for};
 
 /// As long as a settle waits for its claim, and some more.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(120);
@@ -260,4 +260,35 @@ fn a_settle_that_is_not_durable_within_a_minute_is_told_so_and_is_done_later() {
     let wait = json!({"payment_hash": invoice["payment_hash"], "partid": 1});
     let sent = pair.alice.call("waitsendpay", wait);
     assert_eq!(sent["payment_preimage"], invoice["payment_preimage"]);
+}
+
+#[test]
+fn an_opening_that_takes_over_a_minute_opens_no_channel_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let chain = Chain::with(dir.path(), Backend::Embedded);
+    let alice = Node::start(dir.path(), "alice", &chain, &[]);
+    let bob = Node::start(dir.path(), "bob", &chain, &[]);
+    alice.fund(&chain);
+    alice.connect(&bob);
+    let coins = alice.call("listfunds", json!({}))["outputs"].clone();
+    // The funding transaction is kept before bob hears of it.
+    let path = alice.dir.join("regtest/sendpay.sqlite3");
+    let lock = rusqlite::Connection::open(path).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut client = Client::connect(&alice.socket()).unwrap();
+    client.set_timeout(Some(CLAIM_PATIENCE)).unwrap();
+    let open = json!({"id": bob.id, "amount": 1_000_000});
+    let told = rpc_error(client.call("fundchannel", &open));
+    let text = "the peer did not answer within 60 s";
+    assert_eq!((told.code, told.message.as_str()), (-1, text));
+    lock.execute_batch("ROLLBACK").unwrap();
+    wait_for("the coins", || {
+        let now = alice.call("listfunds", json!({}))["outputs"].clone();
+        (now == coins).then_some(())
+    });
+    wait_for("no channel", || {
+        let of = |node: &Node| node.call("listpeerchannels", json!({}))["channels"].clone();
+        (of(&alice) == json!([]) && of(&bob) == json!([])).then_some(())
+    });
+    assert_eq!(chain.ask("getrawmempool", &[]), json!([]));
 }
