@@ -96,6 +96,7 @@ pub(crate) fn sendpay(cause: SendPayError, us: NodeId, amounts: Amounts) -> RpcE
         SendPayError::FirstHop(cause) => first_hop(&cause, us),
         SendPayError::SelfPayment(text) => RpcError::invalid_params(text),
         SendPayError::SelfRefused(payment) => failed(&payment, amounts),
+        SendPayError::SelfBusy => RpcError::new(Code::Lightningd, cause.to_string()),
         SendPayError::Preimage(_) => internal(&cause),
         SendPayError::Unsent(payment, reason) => RpcError::new(
             Code::PayUnspecifiedError,
@@ -247,7 +248,12 @@ pub(crate) fn settle_held(cause: &SettleHeldError) -> RpcError {
         E::Preimage(PaidError::Unknown(_)) => {
             RpcError::new(Code::InvoiceNotFound, cause.to_string())
         }
-        E::Preimage(PaidError::NoProof(_) | PaidError::Store(_) | PaidError::Damaged(_))
+        E::Preimage(
+            PaidError::NoProof(_)
+            | PaidError::NotClaimed(_)
+            | PaidError::Store(_)
+            | PaidError::Damaged(_),
+        )
         | E::Read(_) => internal(cause),
         E::Closed(cause) => closed(*cause),
     }
@@ -261,6 +267,7 @@ pub(crate) fn cancel_held(cause: &CancelHeldError) -> RpcError {
         CancelHeldError::Cancel(CancelError::Paid) => {
             RpcError::new(Code::InvoiceStatusUnexpected, cause.to_string())
         }
+        CancelHeldError::Busy => RpcError::new(Code::Lightningd, cause.to_string()),
         CancelHeldError::Cancel(CancelError::Store(_) | CancelError::Damaged(_))
         | CancelHeldError::Read(_) => internal(cause),
         CancelHeldError::Closed(cause) => closed(*cause),

@@ -123,8 +123,9 @@ pub struct Invoice {
     pub claim_deadline: Option<u32>,
     /// Held: how much, in msat.
     pub amount_held_msat: Option<Msat>,
-    /// Held: the operator has given the preimage to claim it with.
-    pub settling: bool,
+    /// A claim of its payment has begun. Of one that is held this says too that the operator has given the
+    /// preimage.
+    pub claiming: bool,
     /// Paid: its number in the order of payment.
     pub pay_index: Option<u64>,
     /// Paid: how much came, in msat.
@@ -262,6 +263,10 @@ pub enum PaidError {
     /// The preimage is not this hash's.
     #[error("the preimage does not prove payment_hash {0}")]
     NoProof(PaymentHash),
+    /// No claim of it was begun: what was claimed is the payment of another invoice of this hash, which is
+    /// deleted.
+    #[error("no payment of the invoice with payment_hash {0} is being claimed")]
+    NotClaimed(PaymentHash),
     /// The store refused.
     #[error("the ledger could not be used")]
     Store(#[from] rusqlite::Error),

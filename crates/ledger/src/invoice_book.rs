@@ -17,7 +17,7 @@ use crate::{
 
 const COLUMNS: &str = "created_index, updated_index, label, payment_hash, preimage, \
     payment_secret, bolt11, description, amount_msat, created_at, expires_at, cltv, hold, state, \
-    claim_deadline, amount_held_msat, pay_index, amount_received_msat, paid_at, settling, \
+    claim_deadline, amount_held_msat, pay_index, amount_received_msat, paid_at, claiming, \
     origin";
 
 impl Ledger {
@@ -117,22 +117,23 @@ impl Ledger {
         )
     }
 
-    /// The operator wants the held HTLC claimed: the preimage is kept before the claim begins, so
-    /// that a claim which a crash cut short can be made again.
-    pub fn invoice_settling(
+    /// A claim is to begin, of an open invoice or a held one: only then can it be paid. Of one that is held
+    /// the preimage is kept with that, so that a claim which a crash cut short can be made again.
+    pub fn invoice_claiming(
         &self,
         payment_hash: PaymentHash,
         preimage: Preimage,
     ) -> Ticket<Result<Invoice, PaidError>> {
         self.store
             .enqueue(size_of::<Preimage>(), move |connection| {
-                settling(connection, &payment_hash, &preimage)
+                claiming(connection, &payment_hash, &preimage)
             })
     }
 
-    /// `PaymentClaimed` came: the invoice is paid, with the next pay_index. As often as it comes.
-    /// An invoice that had lapsed or was cancelled is paid too: the money has come. The preimage
-    /// is the one that is kept, unless given.
+    /// `PaymentClaimed` came: the invoice is paid, with the next pay_index. As often as it comes, and only if
+    /// a claim of this invoice has begun: LDK tells again of claims of long ago, and the hash may be of
+    /// another invoice by now. One that had lapsed or was cancelled is paid too: the money has come. The
+    /// preimage is the one that is kept, unless given.
     pub fn invoice_paid(
         &self,
         payment_hash: PaymentHash,
@@ -241,7 +242,7 @@ fn decode(row: &Row<'_>) -> Result<Invoice, ReadError> {
         pay_index: optional(16)?,
         amount_received_msat: amount(17, "amount_received_msat")?,
         paid_at_ms: optional(18)?,
-        settling: row.get(19)?,
+        claiming: row.get(19)?,
         own: row.get::<_, i64>(20)? == 0,
     })
 }
@@ -321,7 +322,7 @@ fn hold(
     ))
 }
 
-fn settling(
+fn claiming(
     connection: &Connection,
     payment_hash: &PaymentHash,
     preimage: &Preimage,
@@ -331,8 +332,8 @@ fn settling(
     }
     connection
         .prepare_cached(
-            "UPDATE invoice SET preimage = ?2, settling = 1
-             WHERE payment_hash = ?1 AND state = 1 AND hold = 1",
+            "UPDATE invoice SET preimage = ?2, claiming = 1
+             WHERE payment_hash = ?1 AND state = hold AND state IN (0, 1) AND origin = 0",
         )?
         .execute((payment_hash.as_bytes(), preimage.as_bytes()))?;
     invoice_by_hash(connection, payment_hash)?.ok_or(PaidError::Unknown(*payment_hash))
@@ -353,6 +354,9 @@ fn pay(
         .ok_or(PaidError::NoProof(*payment_hash))?;
     if invoice.state == InvoiceState::Paid {
         return Ok(Paid::Already(invoice));
+    }
+    if !invoice.claiming {
+        return Err(PaidError::NotClaimed(*payment_hash));
     }
     let paid = pay_row(
         connection,

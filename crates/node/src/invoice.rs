@@ -11,13 +11,14 @@ use lightning::chain::channelmonitor::Balance;
 use lightning::ln::channel_state::{ChannelDetails, InboundHTLCStateDetails};
 use lightning::types::payment::{PaymentHash as LdkPaymentHash, PaymentPreimage as LdkPreimage};
 use sendpay_ledger::{
-    CancelError, Cancelled, Closed, Invoice, InvoiceFilter, InvoiceKey, InvoiceState, Msat,
-    PaymentHash, Preimage, ReadError,
+    CancelError, Cancelled, Closed, Invoice, InvoiceFilter, InvoiceKey, InvoiceState, Msat, Paid,
+    PaidError, PaymentHash, Preimage, ReadError,
 };
 use thiserror::Error;
 
 use crate::Inner;
 use crate::clock::unix_millis;
+use crate::invoice_end::BUSY_MAX;
 
 /// Held invoices read at once.
 const HOLDS_A_PAGE: usize = 100;
@@ -53,7 +54,7 @@ pub enum SettleHeldError {
     Read(#[from] ReadError),
     /// The preimage could not be kept.
     #[error(transparent)]
-    Preimage(#[from] sendpay_ledger::PaidError),
+    Preimage(#[from] PaidError),
     /// The node is stopping.
     #[error(transparent)]
     Closed(#[from] Closed),
@@ -98,34 +99,44 @@ impl Inner {
             return;
         }
         match (invoice.hold, invoice.preimage) {
-            (false, Some(preimage)) => self.claim(preimage),
+            (false, Some(preimage)) => self.claim(preimage, InvoiceState::Open),
             // A settle that a crash cut short: the operator gave the preimage, it is durable.
-            (true, Some(preimage)) if invoice.state == InvoiceState::Held && invoice.settling => {
-                self.claim(preimage);
+            (true, Some(preimage)) if invoice.state == InvoiceState::Held && invoice.claiming => {
+                self.claim(preimage, InvoiceState::Held);
             }
             (true, _) => self.hold(hash, amount, claim_deadline),
             (false, None) => self.manager.fail_htlc_backwards(&hash),
         }
     }
 
-    /// Claims; or, when a claim of the same hash is under way, fails what came besides it.
-    fn claim(&self, preimage: Preimage) {
+    /// Claims for an invoice that is still as it was seen; or fails back what came when it is not, or when
+    /// a claim of the same hash is under way.
+    fn claim(&self, preimage: Preimage, seen: InvoiceState) {
         let hash = preimage.payment_hash();
-        if self.claim_once(preimage) {
-            return;
+        let begun = self.decide(hash) && {
+            // From here on nobody else ends it. It may have ended since it was seen.
+            let now = self.ledger.invoice(InvoiceKey::Hash(hash));
+            let stays = matches!(now, Ok(Some(invoice)) if invoice.state == seen);
+            if stays {
+                self.begin_claiming(preimage);
+            } else {
+                self.decided(hash);
+            }
+            stays
+        };
+        if !begun {
+            self.manager.fail_htlc_backwards(&LdkPaymentHash(hash.0));
         }
-        // The ledger's row turns paid a commit later than LDK's claim begins.
-        self.manager.fail_htlc_backwards(&LdkPaymentHash(hash.0));
     }
 
-    /// Claims unless a claim is under way; says whether this call began it. The caller holds
-    /// `height_fixed` and saw that LDK holds the HTLC, so that `PaymentClaimed` follows.
-    fn claim_once(&self, preimage: Preimage) -> bool {
-        let new = self.decide(preimage.payment_hash());
-        if new {
-            self.manager.claim_funds(LdkPreimage(preimage.0));
-        }
-        new
+    /// Claims what is decided for this caller, who holds `height_fixed` and saw that LDK holds the HTLC,
+    /// so that `PaymentClaimed` follows. That the claim has begun is queued before anything of LDK's.
+    fn begin_claiming(&self, preimage: Preimage) {
+        drop(
+            self.ledger
+                .invoice_claiming(preimage.payment_hash(), preimage),
+        );
+        self.manager.claim_funds(LdkPreimage(preimage.0));
     }
 
     /// Takes the HTLCs of a hash for a claim or a cancellation; false when another has them.
@@ -164,8 +175,21 @@ impl Inner {
         let paid = self.ledger.invoice_paid(hash, None, amount, unix_millis());
         let inner = self.clone();
         tokio::spawn(async move {
-            if let Ok(Err(cause)) = paid.await {
-                tracing::error!(payment_hash = %hash, %cause, "a claimed payment has no invoice");
+            match paid.await {
+                Ok(Ok(Paid::Already(invoice))) if invoice.amount_received_msat != Some(amount) => {
+                    tracing::error!(payment_hash = %hash, %amount, "a paid invoice was paid again");
+                }
+                Ok(Ok(_)) | Err(Closed) => {}
+                // At a start LDK tells again of the last claims of each channel.
+                Ok(Err(cause @ (PaidError::Unknown(_) | PaidError::NotClaimed(_)))) => {
+                    tracing::warn!(
+                        payment_hash = %hash, %cause,
+                        "a payment was claimed whose invoice is not there; it was, if this is a start"
+                    );
+                }
+                Ok(Err(cause)) => {
+                    tracing::error!(payment_hash = %hash, %cause, "a claimed payment has no invoice");
+                }
             }
             inner.decided(hash);
         });
@@ -216,7 +240,7 @@ impl Inner {
                 .invoices_page(&filter, after, HOLDS_A_PAGE, &mut |invoice| {
                     held.push((
                         invoice.payment_hash,
-                        invoice.preimage.filter(|_| invoice.settling),
+                        invoice.preimage.filter(|_| invoice.claiming),
                         invoice.claim_deadline,
                     ));
                 });
@@ -232,9 +256,30 @@ impl Inner {
         for (hash, settling, deadline) in held {
             match settling {
                 Some(preimage) if self.still_claimable(hash, deadline) => {
-                    self.claim_once(preimage);
+                    if self.decide(hash) {
+                        self.begin_claiming(preimage);
+                    }
                 }
                 _ => self.cancel_if_gone(hash),
+            }
+        }
+    }
+
+    /// At the start, before any event: claims that were under way. Of these LDK will tell; until then they
+    /// are nobody's to end.
+    pub(crate) fn take_up_claims(&self) {
+        let htlcs = inbound_htlcs(&self.manager.list_channels(), |state| {
+            *state == InboundHTLCStateDetails::AwaitingRemoteRevokeToRemoveFulfill
+        });
+        for hash in htlcs {
+            match self.ledger.invoice(InvoiceKey::Hash(hash)) {
+                Ok(Some(invoice)) if invoice.claiming && invoice.state != InvoiceState::Paid => {
+                    self.decide(hash);
+                }
+                Ok(_) => {}
+                Err(cause) => {
+                    tracing::error!(%cause, payment_hash = %hash, "cannot read an invoice");
+                }
             }
         }
     }
@@ -316,7 +361,7 @@ impl Inner {
         }
         let hash = preimage.payment_hash();
         // The preimage first, so that a crash on the way claims at the next start.
-        self.ledger.invoice_settling(hash, preimage).await??;
+        self.ledger.invoice_claiming(hash, preimage).await??;
         if !holds_htlc(self, &hash) {
             return Err(SettleHeldError::FailedBack);
         }
@@ -332,7 +377,7 @@ impl Inner {
             return Err(CancelError::Unknown(hash).into());
         }
         if !self.decide_when_free(hash).await {
-            return Err(CancelError::Paid.into());
+            return Err(CancelHeldError::Busy);
         }
         let cancelled = self.ledger.invoice_cancelled(hash, unix_millis()).await;
         if let Ok(Ok(_)) = cancelled {
@@ -352,6 +397,9 @@ pub enum CancelHeldError {
     /// The ledger refuses.
     #[error(transparent)]
     Cancel(#[from] CancelError),
+    /// It is being claimed, or ends in another way, and that takes long.
+    #[error("a payment of the invoice is being claimed since {} s; try again", BUSY_MAX.as_secs())]
+    Busy,
     /// The ledger cannot be used.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -363,19 +411,24 @@ pub enum CancelHeldError {
 /// The hashes of HTLCs that came in over open channels and are neither claimed nor failed; those that are
 /// on their way to others are among them.
 fn held_htlcs(open: &[ChannelDetails]) -> HashSet<PaymentHash> {
-    let htlcs = open
-        .iter()
-        .flat_map(|channel| &channel.pending_inbound_htlcs);
-    let held = htlcs.filter(|htlc| {
+    inbound_htlcs(open, |state| {
         matches!(
-            htlc.state,
-            Some(
-                InboundHTLCStateDetails::Committed
-                    | InboundHTLCStateDetails::AwaitingRemoteRevokeToAdd
-            )
+            state,
+            InboundHTLCStateDetails::Committed | InboundHTLCStateDetails::AwaitingRemoteRevokeToAdd
         )
-    });
-    held.map(|htlc| PaymentHash(htlc.payment_hash.0)).collect()
+    })
+}
+
+/// The hashes of HTLCs that came in over open channels and are in such a state.
+fn inbound_htlcs(
+    open: &[ChannelDetails],
+    is_such: impl Fn(&InboundHTLCStateDetails) -> bool,
+) -> HashSet<PaymentHash> {
+    open.iter()
+        .flat_map(|channel| &channel.pending_inbound_htlcs)
+        .filter(|htlc| htlc.state.as_ref().is_some_and(&is_such))
+        .map(|htlc| PaymentHash(htlc.payment_hash.0))
+        .collect()
 }
 
 /// Whether an HTLC of this hash came in and is neither claimed nor failed, or may still be claimed on chain.

@@ -21,7 +21,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(60);
 const SLEEP_AGAIN: Duration = Duration::from_secs(1);
 
 /// Longest wait for a claim under way: it takes one write of LDK's state.
-const BUSY_MAX: Duration = Duration::from_secs(30);
+pub(crate) const BUSY_MAX: Duration = Duration::from_secs(30);
 
 /// Lapsed invoices taken at once; far fewer lapse in the same second.
 const LAPSING_A_PAGE: usize = 256;

@@ -32,42 +32,52 @@ impl Inner {
     ) {
         let preimage = Preimage(preimage.0);
         let hash = preimage.payment_hash();
-        let refuse = || {
-            let ldk_hash = LdkPaymentHash(hash.0);
-            self.manager.fail_htlc_backwards(&ldk_hash);
-        };
         let height = self.manager.current_best_block().height;
         if claim_deadline.is_some_and(|deadline| height >= deadline) {
             // LDK has failed it back since it queued the event.
             return;
         }
-        match self.ledger.invoice(InvoiceKey::Hash(hash)) {
-            Ok(None) => match self.keysend_invoice(preimage, tlvs) {
-                Ok(new) => drop(self.ledger.add_invoice(new, crate::clock::unix_millis())),
-                Err(cause) => {
-                    tracing::error!(payment_hash = %hash, %cause, "no invoice for a keysend");
-                    return refuse();
-                }
-            },
-            // A keysend that a crash cut short.
-            Ok(Some(invoice))
-                if invoice.own
-                    && invoice.payment_secret.is_none()
-                    && invoice.state == InvoiceState::Open => {}
-            // Whoever has the invoice pays that; whoever has only its preimage pays nothing.
-            Ok(Some(_)) => return refuse(),
-            Err(cause) => {
-                tracing::error!(%cause, payment_hash = %hash, "cannot look up an invoice");
-                return;
-            }
-        }
-        tracing::info!(payment_hash = %hash, amount_msat, "a keysend has come");
-        if self.decide(hash) {
+        // From here on nobody else ends an invoice of this hash.
+        let decided = self.decide(hash);
+        if decided && self.has_keysend_invoice(preimage, tlvs) {
+            tracing::info!(payment_hash = %hash, amount_msat, "a keysend has come");
+            drop(self.ledger.invoice_claiming(hash, preimage));
             // Numbers that must be understood stand in keysends of all sorts: CLN takes them too.
             self.manager
                 .claim_funds_with_known_custom_tlvs(LdkPreimage(preimage.0));
-        } else {
-            refuse();
+            return;
+        }
+        if decided {
+            self.decided(hash);
+        }
+        self.manager.fail_htlc_backwards(&LdkPaymentHash(hash.0));
+    }
+
+    /// Whether there is an invoice to claim it for, which is made if there is none.
+    fn has_keysend_invoice(self: &Arc<Self>, preimage: Preimage, tlvs: &[(u64, Vec<u8>)]) -> bool {
+        let hash = preimage.payment_hash();
+        match self.ledger.invoice(InvoiceKey::Hash(hash)) {
+            Ok(None) => match self.keysend_invoice(preimage, tlvs) {
+                Ok(new) => {
+                    drop(self.ledger.add_invoice(new, crate::clock::unix_millis()));
+                    true
+                }
+                Err(cause) => {
+                    tracing::error!(payment_hash = %hash, %cause, "no invoice for a keysend");
+                    false
+                }
+            },
+            // A keysend that a crash cut short; else, whoever has the invoice pays that, and whoever has
+            // only its preimage pays nothing.
+            Ok(Some(invoice)) => {
+                invoice.own
+                    && invoice.payment_secret.is_none()
+                    && invoice.state == InvoiceState::Open
+            }
+            Err(cause) => {
+                tracing::error!(%cause, payment_hash = %hash, "cannot look up an invoice");
+                false
+            }
         }
     }
 

@@ -121,6 +121,9 @@ pub enum SendPayError {
     /// Our own invoice refuses it; the record says so.
     #[error("{}", .0.failure.as_ref().map_or("self-payment refused", |failure| &failure.message))]
     SelfRefused(Box<Payment>),
+    /// Our own invoice is being paid by somebody else, and that takes long; there is no record.
+    #[error("another payment of the invoice is being claimed; try again")]
+    SelfBusy,
     /// The preimage that is to go along is not that of the hash.
     #[error("the preimage is not that of payment_hash {0}")]
     Preimage(PaymentHash),
@@ -257,11 +260,16 @@ impl Inner {
             request: send.request,
         };
         self.store.room().await?;
-        match self
+        // Not while somebody else's payment of it is being claimed: one invoice is paid once.
+        if !self.decide_when_free(send.payment_hash).await {
+            return Err(SendPayError::SelfBusy);
+        }
+        let paid = self
             .ledger
             .self_pay(new, send.payment_secret, unix_millis())
-            .await?
-        {
+            .await;
+        self.decided(send.payment_hash);
+        match paid? {
             Ok(Begun::Failed(payment)) => Err(SendPayError::SelfRefused(Box::new(payment))),
             Ok(begun) => Ok(begun),
             Err(SelfPayError::Begin(cause)) => Err(cause.into()),

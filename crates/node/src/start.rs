@@ -124,6 +124,7 @@ impl Node {
         listeners.stand_at(tip.header.block_hash());
         listeners.hear_late().await.map_err(CatchUpError::from)?;
         Written::load(&inner);
+        inner.take_up_claims();
         run_queued_events(&inner).await;
         let never_left = inner.fail_what_never_left().await?;
         if never_left > 0 {

@@ -13,6 +13,7 @@ mod answers;
 mod autoclean;
 mod bad_input;
 mod bitcoind;
+mod claims;
 mod clients;
 #[path = "../../../import/tests/import/fixture.rs"]
 mod cln;

@@ -254,6 +254,11 @@ fn a_settle_that_is_not_durable_within_a_minute_is_told_so_and_is_done_later() {
     let text = "claimed, but not yet durable after 60 s; ask listinvoices";
     assert_eq!((told.message.as_str(), told.data), (text, None));
     assert_eq!(state()["status"], "unpaid");
+    // So does who wants to cancel it.
+    let cancel = json!({"payment_hash": invoice["payment_hash"]});
+    let told = pair.bob.refused("holdinvoicecancel", cancel);
+    let text = "a payment of the invoice is being claimed since 30 s; try again";
+    assert_eq!((told.code, told.message.as_str()), (-1, text));
     lock.execute_batch("ROLLBACK").unwrap();
     let settled = outcomes.recv().unwrap().unwrap();
     assert_eq!(settled["state"], "settled", "{settled}");

@@ -339,7 +339,8 @@ CREATE TABLE invoice (
     state INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 4),
     claim_deadline INTEGER CHECK (claim_deadline BETWEEN 0 AND 4294967295),
     amount_held_msat INTEGER CHECK (amount_held_msat BETWEEN 0 AND 2100000000000000000),
-    settling INTEGER NOT NULL DEFAULT 0 CHECK (settling IN (0, 1)),
+    -- Whether a claim of its payment has begun.
+    claiming INTEGER NOT NULL DEFAULT 0 CHECK (claiming IN (0, 1)),
     pay_index INTEGER UNIQUE,
     amount_received_msat INTEGER
         CHECK (amount_received_msat BETWEEN 0 AND 2100000000000000000),
@@ -353,14 +354,14 @@ CREATE TABLE invoice (
     CHECK ((paid_at IS NOT NULL) = (state = 2)),
     CHECK (updated_index IS NOT NULL OR state = 0),
     CHECK (amount_held_msat IS NOT NULL OR state <> 1),
-    CHECK (settling = 0 OR (hold = 1 AND preimage IS NOT NULL))
+    CHECK (claiming = 0 OR preimage IS NOT NULL)
 ) STRICT;
 CREATE INDEX invoice_held ON invoice (state) WHERE state = 1;
 CREATE UNIQUE INDEX invoice_origin ON invoice (origin, origin_id) WHERE origin <> 0;
 -- What may still lapse, by when it does.
 CREATE INDEX invoice_open ON invoice (expires_at) WHERE state = 0 AND origin = 0;
 CREATE TRIGGER invoice_paid_once BEFORE UPDATE OF state, preimage, claim_deadline, amount_held_msat,
-    settling, pay_index, amount_received_msat, paid_at ON invoice WHEN OLD.state = 2
+    claiming, pay_index, amount_received_msat, paid_at ON invoice WHEN OLD.state = 2
 BEGIN SELECT RAISE(ABORT, 'a paid invoice never changes'); END;
 CREATE TRIGGER invoice_fixed BEFORE UPDATE OF created_index, label, payment_hash, payment_secret,
     bolt11, amount_msat, created_at, expires_at, cltv, hold, origin, origin_id
@@ -370,7 +371,7 @@ CREATE TRIGGER invoice_description BEFORE UPDATE OF description ON invoice
 WHEN NEW.description IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'a description is only ever removed'); END;
 CREATE TRIGGER invoice_imported BEFORE UPDATE OF state, preimage, claim_deadline, amount_held_msat,
-    settling, pay_index, amount_received_msat, paid_at, origin, origin_id ON invoice WHEN OLD.origin <> 0
+    claiming, pay_index, amount_received_msat, paid_at, origin, origin_id ON invoice WHEN OLD.origin <> 0
 BEGIN SELECT RAISE(ABORT, 'an imported invoice is history'); END;
 
 -- The log of deletions of invoices: what `wait` tells of them, and that no number is given twice.

@@ -61,7 +61,22 @@ pub(crate) fn hold(scene: &Scene, number: u8, now_ms: u64) -> Result<Hold, HoldE
     held.wait().unwrap()
 }
 
+/// As a claim begins.
+pub(crate) fn claim(scene: &Scene, number: u8) -> Result<Invoice, PaidError> {
+    let claiming = scene
+        .ledger
+        .invoice_claiming(hash(number), preimage(number));
+    claiming.wait().unwrap()
+}
+
+/// A claim, from its beginning to its end.
 pub(crate) fn pay(scene: &Scene, number: u8) -> Result<Paid, PaidError> {
+    claim(scene, number)?;
+    paid(scene, number)
+}
+
+/// As LDK tells the end of a claim.
+pub(crate) fn paid(scene: &Scene, number: u8) -> Result<Paid, PaidError> {
     let paid = scene
         .ledger
         .invoice_paid(hash(number), preimage(number), msat(1001), NOW_MS + 10);
@@ -140,6 +155,23 @@ fn an_invoice_is_paid_once_with_the_next_pay_index() {
 }
 
 #[test]
+fn an_invoice_made_again_is_not_paid_by_the_claim_of_the_one_before() {
+    let scene = Scene::new();
+    add(&scene, new_invoice(1));
+    pay(&scene, 1).unwrap();
+    let deleted = scene
+        .ledger
+        .delete_invoice(found(&scene, 1).label, "paid".to_owned(), NOW_MS);
+    deleted.wait().unwrap().unwrap();
+    add(&scene, new_invoice(1));
+    // LDK tells of it at each start, as long as it remembers.
+    assert!(matches!(paid(&scene, 1), Err(PaidError::NotClaimed(_))));
+    assert_eq!(found(&scene, 1).state, InvoiceState::Open);
+    assert_eq!(scene.ledger.counters().unwrap().pay_index, 1);
+    assert!(matches!(pay(&scene, 1), Ok(Paid::Now(_))));
+}
+
+#[test]
 fn a_hold_invoice_is_held_then_paid() {
     let scene = Scene::new();
     add(&scene, hold_invoice(1));
@@ -169,7 +201,7 @@ fn a_hold_invoice_keeps_the_preimage_it_is_being_settled_with() {
     let scene = Scene::new();
     add(&scene, hold_invoice(1));
     let settling = |number| {
-        let ticket = scene.ledger.invoice_settling(hash(1), preimage(number));
+        let ticket = scene.ledger.invoice_claiming(hash(1), preimage(number));
         ticket.wait().unwrap()
     };
     let claimed = || {
@@ -179,12 +211,12 @@ fn a_hold_invoice_keeps_the_preimage_it_is_being_settled_with() {
         paid.wait().unwrap()
     };
     // Nothing to settle yet, and nothing to be paid with.
-    assert!(!settling(1).unwrap().settling);
+    assert!(!settling(1).unwrap().claiming);
     assert!(matches!(claimed(), Err(PaidError::NoProof(_))));
     hold(&scene, 1, NOW_MS).unwrap();
     assert!(matches!(settling(2), Err(PaidError::NoProof(_))));
-    assert!(settling(1).unwrap().settling);
-    assert!(found(&scene, 1).settling);
+    assert!(settling(1).unwrap().claiming);
+    assert!(found(&scene, 1).claiming);
     let Paid::Now(paid) = claimed().unwrap() else {
         panic!("not paid");
     };
