@@ -16,6 +16,7 @@ mod headers;
 mod history;
 mod line;
 mod proof;
+mod send;
 mod servers;
 mod tls;
 
@@ -24,8 +25,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bitcoin::block::Header;
-use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
-use bitcoin::{Amount, BlockHash, Network, Transaction};
+use bitcoin::consensus::encode::deserialize_hex;
+use bitcoin::{Amount, BlockHash, Network};
 use lightning_block_sync::BlockHeaderData;
 use serde_json::{Value, json};
 use tokio::sync::Mutex as AsyncMutex;
@@ -204,11 +205,7 @@ impl Electrum {
     }
 
     /// Asks one thing, of another server when one fails. A refusal is an answer.
-    pub(in crate::client) async fn call(
-        &self,
-        method: &'static str,
-        params: Value,
-    ) -> Result<Value, ElectrumError> {
+    async fn call(&self, method: &'static str, params: Value) -> Result<Value, ElectrumError> {
         let mut tries: Tries<'_> = self.servers.tries();
         loop {
             let line = tries.line().await?;
@@ -218,17 +215,6 @@ impl Electrum {
                 answer => return answer,
             }
         }
-    }
-
-    /// Sends a transaction.
-    pub(in crate::client) async fn broadcast(
-        &self,
-        transaction: &Transaction,
-    ) -> Result<(), ElectrumError> {
-        let hex = serialize_hex(transaction);
-        self.call("blockchain.transaction.broadcast", json!([hex]))
-            .await
-            .map(|_| ())
     }
 
     /// A rate of the server in satoshi for 1000 weight units; none if it has no estimate.
