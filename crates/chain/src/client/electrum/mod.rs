@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use bitcoin::block::Header;
 use bitcoin::consensus::encode::deserialize_hex;
-use bitcoin::{Amount, BlockHash, Network};
+use bitcoin::{Amount, BlockHash, Network, Work};
 use lightning_block_sync::BlockHeaderData;
 use serde_json::{Value, json};
 use tokio::sync::Mutex as AsyncMutex;
@@ -77,7 +77,10 @@ pub struct Electrum {
 #[derive(Default)]
 struct Chain {
     headers: Headers,
-    /// Since when the server that is asked knows less than we do.
+    /// The most work that a best block had. The best chain is the server's that was asked last, which may
+    /// have less.
+    most_work: Option<Work>,
+    /// Since when the server that is asked shows less than that.
     behind_since: Option<Instant>,
 }
 
@@ -240,10 +243,10 @@ impl Electrum {
 
     async fn best_of(&self, line: &Line) -> Result<BlockHeaderData, ElectrumError> {
         let mut chain = self.chain.lock().await;
-        let known = chain.headers.tip();
         let best = self.learn_tip(line, &mut chain).await?;
-        match known {
-            Some(known) if known.chainwork > best.chainwork => {
+        match chain.most_work {
+            // After a reorganisation there is more, so that less is the server's fault, if it lasts.
+            Some(most) if most > best.chainwork => {
                 let since = *chain.behind_since.get_or_insert_with(Instant::now);
                 if since.elapsed() > BEHIND_MAX {
                     chain.behind_since = None;
@@ -251,7 +254,10 @@ impl Electrum {
                     return Err(line.malformed("blockchain.headers.subscribe", detail));
                 }
             }
-            _ => chain.behind_since = None,
+            _ => {
+                chain.most_work = Some(best.chainwork);
+                chain.behind_since = None;
+            }
         }
         Ok(best)
     }

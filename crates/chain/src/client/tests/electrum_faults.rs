@@ -1,14 +1,16 @@
 //! Electrum servers that fail in ways that no real one does when a test wants it to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bitcoin::OutPoint;
 use serde_json::json;
 
 use super::electrum::config;
-use super::fake_electrum::{Blocks, Fake, Says, transaction};
+use super::fake_electrum::{Blocks, Fake, Says, pass, transaction};
 use super::open_script;
-use crate::client::{BroadcastError, CallError, ChainClient};
+use crate::client::{BroadcastError, CallError, ChainClient, Electrum, ElectrumConfig};
 
 const BROADCAST: &str = "blockchain.transaction.broadcast";
 const PACKAGE: &str = "blockchain.transaction.broadcast_package";
@@ -29,10 +31,14 @@ async fn refuses(blocks: &Arc<Blocks>, why: &'static str) -> Fake {
     .await
 }
 
-fn client(servers: &[&Fake]) -> ChainClient {
+fn config_of(servers: &[&Fake]) -> ElectrumConfig {
     let urls: Vec<String> = servers.iter().map(|server| server.url()).collect();
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
-    ChainClient::of_electrum(config(&urls, None)).unwrap()
+    config(&urls, None)
+}
+
+fn client(servers: &[&Fake]) -> ChainClient {
+    ChainClient::of_electrum(config_of(servers)).unwrap()
 }
 
 #[tokio::test]
@@ -102,4 +108,44 @@ async fn a_package_of_which_nothing_was_on_the_way_is_refused_or_sent_one_by_one
     let sent = client(&[&first, &second]).broadcast_package(&package).await;
     sent.unwrap();
     assert_eq!((first.asked(PACKAGE), second.asked(BROADCAST)), (1, 2));
+}
+
+#[tokio::test]
+async fn a_server_that_stays_behind_what_was_shown_before_is_given_up_after_a_minute() {
+    let blocks = Arc::new(Blocks::paying(&open_script(), 6));
+    let tip = Arc::new(AtomicUsize::new(6));
+    let (known, told) = (blocks.clone(), tip.clone());
+    let first = Fake::start(&blocks, move |method, _| {
+        let is_tip = method == "blockchain.headers.subscribe";
+        is_tip.then(|| Says::Result(known.tip(told.load(Ordering::Relaxed))))
+    });
+    let first = first.await;
+    let second = Fake::start(&blocks, |_, _| None).await;
+    // Not a whole client, which compares the two too.
+    let electrum = Electrum::new(config_of(&[&first, &second])).unwrap();
+    let best = async || electrum.best().await.unwrap().height;
+    assert_eq!(best().await, 6);
+
+    // For a while it may be: it has more again before that is over.
+    for _ in 0..2 {
+        tip.store(4, Ordering::Relaxed);
+        for _ in 0..2 {
+            assert_eq!(best().await, 4);
+            pass(Duration::from_secs(40)).await;
+        }
+        tip.store(6, Ordering::Relaxed);
+        assert_eq!(best().await, 6);
+    }
+    assert_eq!(electrum.troubles(), [""; 0]);
+
+    tip.store(4, Ordering::Relaxed);
+    assert_eq!(best().await, 4);
+    pass(Duration::from_secs(40)).await;
+    assert_eq!(best().await, 4);
+    pass(Duration::from_secs(21)).await;
+    assert_eq!(best().await, 6);
+    let troubles = electrum.troubles().join("; ");
+    for told in [&first.url(), "its best block 4 is not the best"] {
+        assert!(troubles.contains(told), "{troubles}");
+    }
 }

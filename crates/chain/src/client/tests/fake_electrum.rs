@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bitcoin::block::Header;
 use bitcoin::blockdata::constants::genesis_block;
@@ -209,4 +210,12 @@ async fn serve(
         writing.write_all(format!("{answer}\n").as_bytes()).await?;
     }
     Ok(())
+}
+
+/// Lets that much time pass at once. (Between these, time goes on as it does: paused for longer, it would
+/// jump while something is on its way through a socket.)
+pub(super) async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
