@@ -138,7 +138,8 @@ impl Line {
         Ok(answers)
     }
 
-    async fn exchange(
+    /// Asks for few things at once, of which the server may refuse some.
+    pub(super) async fn exchange(
         &self,
         requests: &[Request],
     ) -> Result<Vec<Result<Value, ElectrumError>>, ElectrumError> {

@@ -16,6 +16,7 @@ mod headers;
 mod history;
 mod line;
 mod proof;
+mod rates;
 mod send;
 mod servers;
 mod tls;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use bitcoin::block::Header;
 use bitcoin::consensus::encode::deserialize_hex;
-use bitcoin::{Amount, BlockHash, Network, Work};
+use bitcoin::{BlockHash, Network, Work};
 use lightning_block_sync::BlockHeaderData;
 use serde_json::{Value, json};
 use tokio::sync::Mutex as AsyncMutex;
@@ -220,27 +221,6 @@ impl Electrum {
         }
     }
 
-    /// A rate of the server in satoshi for 1000 weight units; none if it has no estimate.
-    pub(in crate::client) async fn estimate(
-        &self,
-        blocks: u32,
-    ) -> Result<Option<u32>, ElectrumError> {
-        let answer = self.call("blockchain.estimatefee", json!([blocks])).await?;
-        Ok(sat_per_kw(&answer))
-    }
-
-    /// Below this rate, in satoshi for 1000 weight units, the server relays nothing.
-    pub(in crate::client) async fn relay_floor(&self) -> Result<Option<u32>, ElectrumError> {
-        match self.call("blockchain.relayfee", json!([])).await {
-            // Newer ones tell it in another place.
-            Err(ElectrumError::Refused { .. }) => {
-                let info = self.call("mempool.get_info", json!([])).await?;
-                Ok(info.get("mempoolminfee").and_then(sat_per_kw))
-            }
-            answer => Ok(sat_per_kw(&answer?)),
-        }
-    }
-
     async fn best_of(&self, line: &Line) -> Result<BlockHeaderData, ElectrumError> {
         let mut chain = self.chain.lock().await;
         let best = self.learn_tip(line, &mut chain).await?;
@@ -423,10 +403,4 @@ impl Electrum {
         let server = line.server().clone();
         ElectrumError::Changed { server }
     }
-}
-
-/// A rate in bitcoin for 1000 virtual bytes (4000 weight units), rounded up. Servers say -1 for none.
-fn sat_per_kw(rate: &Value) -> Option<u32> {
-    let per_kvb = Amount::from_btc(rate.as_f64()?).ok()?;
-    u32::try_from(per_kvb.to_sat().div_ceil(4)).ok()
 }

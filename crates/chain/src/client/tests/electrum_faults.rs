@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bitcoin::OutPoint;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::electrum::config;
 use super::fake_electrum::{Blocks, Fake, Says, pass, transaction};
@@ -148,4 +148,26 @@ async fn a_server_that_stays_behind_what_was_shown_before_is_given_up_after_a_mi
     for told in [&first.url(), "its best block 4 is not the best"] {
         assert!(troubles.contains(told), "{troubles}");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_estimates_leaves_them_to_another_and_is_asked_for_all_else() {
+    let blocks = Arc::new(Blocks::paying(&open_script(), 1));
+    let says = |estimate: fn() -> Says| {
+        move |method: &str, _: &Value| match method {
+            "blockchain.estimatefee" => Some(estimate()),
+            "blockchain.relayfee" => Some(Says::Result(json!(0.000_01))),
+            _ => None,
+        }
+    };
+    let unwilling = Fake::start(&blocks, says(|| Says::Error(2, "fee estimation disabled"))).await;
+    let willing = Fake::start(&blocks, says(|| Says::Result(json!(0.000_6)))).await;
+    let client = client(&[&unwilling, &willing]);
+    client.best_block().await.unwrap();
+    client.refresh_fees().await.unwrap();
+    assert_eq!(client.fees().urgent_sat_per_kw(), 15_000);
+    assert!(!client.fees().are_refused());
+    assert_eq!(client.troubles(), [""; 0]);
+    client.best_block().await.unwrap();
+    assert_eq!(willing.asked("blockchain.headers.subscribe"), 0);
 }
