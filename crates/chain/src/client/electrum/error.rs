@@ -83,6 +83,19 @@ pub enum ElectrumError {
         /// Height up to which that is proven.
         other_height: u32,
     },
+    /// It says that there is much, and does not come to the end of proving it.
+    #[error(
+        "the Electrum server {server} does not come to an end: it has proven {proven} transactions in \
+         {seconds} s"
+    )]
+    Endless {
+        /// The server.
+        server: ElectrumAddress,
+        /// Transactions of scripts that were looked up.
+        proven: usize,
+        /// How long that took.
+        seconds: u64,
+    },
     /// Its chain is another one than a moment ago.
     #[error("the chain of the Electrum server {server} has just changed")]
     Changed {

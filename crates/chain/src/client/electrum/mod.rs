@@ -15,6 +15,7 @@ mod error;
 mod headers;
 mod history;
 mod line;
+mod look;
 mod proof;
 mod rates;
 mod send;

@@ -31,7 +31,7 @@ async fn refuses(blocks: &Arc<Blocks>, why: &'static str) -> Fake {
     .await
 }
 
-fn config_of(servers: &[&Fake]) -> ElectrumConfig {
+pub(super) fn config_of(servers: &[&Fake]) -> ElectrumConfig {
     let urls: Vec<String> = servers.iter().map(|server| server.url()).collect();
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
     config(&urls, None)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bitcoin::block::Header;
 use bitcoin::blockdata::constants::genesis_block;
 use bitcoin::consensus::encode::serialize_hex;
+use bitcoin::hashes::{Hash, sha256d};
 use bitcoin::{
     Amount, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut, Txid,
     Witness,
@@ -38,7 +39,7 @@ impl Blocks {
         blocks
     }
 
-    /// One more block: its first transaction pays a script, and it has one more at most.
+    /// One more block, whose first transaction pays a script.
     pub(super) fn mine(&mut self, script: &ScriptBuf, more: Vec<Transaction>) {
         let height = i64::try_from(self.headers.len()).unwrap();
         let mut coinbase = transaction(OutPoint::null(), script.clone());
@@ -51,6 +52,8 @@ impl Blocks {
         let root = bitcoin::merkle_tree::calculate_root(hashes).unwrap();
         let mut header = *self.headers.last().unwrap();
         header.prev_blockhash = header.block_hash();
+        // From this one on the height is in the block.
+        header.version = bitcoin::block::Version::TWO;
         header.merkle_root = TxMerkleNode::from_raw_hash(root);
         header.time += 1;
         while header.validate_pow(header.target()).is_err() {
@@ -58,6 +61,10 @@ impl Blocks {
         }
         self.headers.push(header);
         self.transactions.push(transactions);
+    }
+
+    pub(super) fn transactions(&self, height: usize) -> &[Transaction] {
+        &self.transactions[height]
     }
 
     /// The block at a height as the best one.
@@ -96,10 +103,24 @@ impl Blocks {
     }
 }
 
-/// The path from a place in a block of two transactions at most.
-fn proof(block: &[Transaction], place: usize) -> Vec<Txid> {
-    let other = block.get(1 - place);
-    other.map(Transaction::compute_txid).into_iter().collect()
+/// The path from a place in a block up to its root.
+fn proof(block: &[Transaction], mut place: usize) -> Vec<TxMerkleNode> {
+    let leaf = |one: &Transaction| TxMerkleNode::from_raw_hash(one.compute_txid().to_raw_hash());
+    let mut row: Vec<TxMerkleNode> = block.iter().map(leaf).collect();
+    let mut path = Vec::new();
+    while row.len() > 1 {
+        if row.len() % 2 == 1 {
+            row.push(*row.last().unwrap());
+        }
+        path.push(row[place ^ 1]);
+        place /= 2;
+        let above = |pair: &[TxMerkleNode]| {
+            let both = [pair[0].to_byte_array(), pair[1].to_byte_array()].concat();
+            TxMerkleNode::from_raw_hash(sha256d::Hash::hash(&both))
+        };
+        row = row.chunks(2).map(above).collect();
+    }
+    path
 }
 
 /// Spends an output, and pays a script.
@@ -128,6 +149,8 @@ pub(super) enum Says {
     Error(i64, &'static str),
     /// Nothing: it ends the connection.
     HangsUp,
+    /// What it would say, after that time.
+    Late(Duration),
 }
 
 type Answers = dyn Fn(&str, &Value) -> Option<Says> + Send + Sync;
@@ -195,14 +218,21 @@ async fn serve(
         let request: Value = serde_json::from_str(&line).unwrap();
         let (method, params) = (request["method"].as_str().unwrap(), &request["params"]);
         *asked.lock().unwrap().entry(method.to_owned()).or_default() += 1;
+        let says = match answers(method, params) {
+            Some(Says::Late(late)) => {
+                pass(late).await;
+                None
+            }
+            says => says,
+        };
         let mut answer = json!({"jsonrpc": "2.0", "id": request["id"]});
-        match answers(method, params) {
+        match says {
             Some(Says::HangsUp) => return Ok(()),
             Some(Says::Result(result)) => answer["result"] = result,
             Some(Says::Error(code, message)) => {
                 answer["error"] = json!({"code": code, "message": message});
             }
-            None => match blocks.answer(method, params) {
+            _ => match blocks.answer(method, params) {
                 Some(result) => answer["result"] = result,
                 None => answer["error"] = json!({"code": -32601, "message": "no such thing"}),
             },

@@ -18,6 +18,7 @@ mod connect;
 mod electrs_process;
 mod electrum;
 mod electrum_faults;
+mod electrum_history;
 mod fake_electrum;
 mod fees;
 mod follow;
