@@ -152,6 +152,16 @@ impl CallError {
         }
     }
 
+    /// Whether the chain does not want to answer this, and may answer all else.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            CallError::Refused { .. }
+                | CallError::Http { .. }
+                | CallError::Electrum(ElectrumError::Refused { .. })
+        )
+    }
+
     pub(super) fn malformed(method: &'static str, detail: impl Into<String>) -> Self {
         CallError::Malformed {
             method,

@@ -56,7 +56,7 @@ pub enum BroadcastError {
         /// bitcoind's reason, such as `min relay fee not met, 0 < 110`.
         message: String,
     },
-    /// The chain could not be asked.
+    /// The chain could not be asked, or may have it and could not say so.
     #[error(transparent)]
     Unavailable(#[from] CallError),
 }

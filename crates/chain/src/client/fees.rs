@@ -4,7 +4,7 @@
 //! date. Rates are satoshi for 1000 weight units, as LDK counts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bitcoin::Amount;
@@ -44,6 +44,15 @@ struct Rate {
     conservative: bool,
     /// Before anything was estimated, and where nothing can be (bitcoind on regtest).
     fallback: u32,
+}
+
+/// What an estimator is asked: in how many blocks, and whether it should trust a short dip less.
+type Question = (u32, bool);
+
+impl Rate {
+    fn question(&self) -> Question {
+        (self.blocks, self.conservative)
+    }
 }
 
 const KINDS: usize = 9;
@@ -122,6 +131,8 @@ pub struct Fees {
     /// What the chain estimated for each kind, before anything is made of it; 0 before the first.
     estimated: Arc<[AtomicU32; KINDS]>,
     floor: Arc<AtomicU32>,
+    /// The chain refused to estimate when it was asked last.
+    refused: Arc<AtomicBool>,
 }
 
 impl Default for Fees {
@@ -130,6 +141,7 @@ impl Default for Fees {
             cached: Arc::new(std::array::from_fn(|kind| AtomicU32::new(fallback(kind)))),
             estimated: Arc::new(std::array::from_fn(|_| AtomicU32::new(0))),
             floor: Arc::new(AtomicU32::new(FEERATE_FLOOR_SATS_PER_KW)),
+            refused: Arc::default(),
         }
     }
 }
@@ -208,6 +220,11 @@ impl Fees {
         estimates
     }
 
+    /// Whether the chain refused to estimate when it was asked last.
+    pub fn are_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// To be in a block within so many, in satoshi for 1000 weight units: the slowest estimate that is
     /// fast enough, else the fastest there is. Without any, the rate of our own payments.
     pub fn within_blocks_sat_per_kw(&self, blocks: u32) -> u32 {
@@ -216,6 +233,21 @@ impl Fees {
         enough
             .or(estimates.first())
             .map_or(self.on_chain_payment_sat_per_kw(), |known| known.sat_per_kw)
+    }
+
+    /// The chain refused to estimate, or did not. Told when that changes, as it is asked each minute.
+    fn note_refusal(&self, refusal: Option<&CallError>) {
+        let before = self.refused.swap(refusal.is_some(), Ordering::Relaxed);
+        match refusal {
+            Some(error) if !before => {
+                tracing::warn!(
+                    %error,
+                    "fee rates are not estimated; they stay, but for what the mempool takes at least"
+                );
+            }
+            None if before => tracing::info!("fee rates are estimated again"),
+            _ => {}
+        }
     }
 
     fn learn(&self, kind: usize, rate: &Rate, estimate: Option<u32>, mempool_floor: u32) {
@@ -258,8 +290,8 @@ impl FeeEstimator for Fees {
 }
 
 impl ChainClient {
-    /// Asks the chain for the rates. Where it has no estimate the last one stays, but for what the
-    /// mempool asks for at least.
+    /// Asks the chain for the rates. Where it has no estimate, or refuses one, the last one stays, but for
+    /// what the mempool asks for at least.
     ///
     /// # Errors
     ///
@@ -268,18 +300,21 @@ impl ChainClient {
         let mempool_floor = self.mempool_floor().await?;
         let fees = &self.inner.fees;
         fees.floor.store(mempool_floor, Ordering::Relaxed);
-        let mut asked: Vec<((u32, bool), Option<u32>)> = Vec::new();
+        let estimates = match self.estimates().await {
+            Err(error) if error.is_refusal() => {
+                fees.note_refusal(Some(&error));
+                Vec::new()
+            }
+            estimates => {
+                let estimates = estimates?;
+                fees.note_refusal(None);
+                estimates
+            }
+        };
         for (kind, rate) in RATES.iter().enumerate() {
-            let question = (rate.blocks, rate.conservative);
-            let known = asked.iter().find(|(earlier, _)| *earlier == question);
-            let estimate = match known {
-                Some((_, estimate)) => *estimate,
-                None => {
-                    let estimate = self.estimate(rate).await?;
-                    asked.push((question, estimate));
-                    estimate
-                }
-            };
+            let mut known = estimates.iter();
+            let known = known.find(|(question, _)| *question == rate.question());
+            let estimate = known.and_then(|(_, estimate)| *estimate);
             fees.learn(kind, rate, estimate, mempool_floor);
         }
         Ok(())
@@ -295,18 +330,40 @@ impl ChainClient {
         }
     }
 
-    async fn estimate(&self, rate: &Rate) -> Result<Option<u32>, CallError> {
+    /// What the chain estimates; a refusal if it refuses all.
+    async fn estimates(&self) -> Result<Vec<(Question, Option<u32>)>, CallError> {
+        let mut questions: Vec<Question> = RATES.iter().map(Rate::question).collect();
+        questions.sort_unstable();
+        questions.dedup();
         if let Some(electrum) = self.electrum() {
-            let estimate = electrum.estimate(rate.blocks).await?;
-            return Ok(estimate.map(believed));
+            let blocks: Vec<u32> = questions.iter().map(|(blocks, _)| *blocks).collect();
+            let rates = electrum.estimates(&blocks).await?;
+            let rates = rates.into_iter().map(|rate| rate.map(believed));
+            return Ok(questions.into_iter().zip(rates).collect());
         }
-        let mode = if rate.conservative {
+        let (mut estimates, mut refusal) = (Vec::new(), None);
+        for question in questions {
+            match self.estimate(question).await {
+                Ok(estimate) => estimates.push((question, estimate)),
+                Err(error) if error.is_refusal() => refusal = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        match refusal {
+            Some(error) if estimates.is_empty() => Err(error),
+            _ => Ok(estimates),
+        }
+    }
+
+    /// What bitcoind estimates.
+    async fn estimate(&self, (blocks, conservative): Question) -> Result<Option<u32>, CallError> {
+        let mode = if conservative {
             "CONSERVATIVE"
         } else {
             "ECONOMICAL"
         };
         let answer = self
-            .call("estimatesmartfee", &[json!(rate.blocks), json!(mode)])
+            .call("estimatesmartfee", &[json!(blocks), json!(mode)])
             .await?;
         Ok(answer.get("feerate").and_then(sat_per_kw))
     }

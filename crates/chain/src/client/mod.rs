@@ -357,33 +357,37 @@ impl ChainClient {
         transactions: &[Transaction],
     ) -> Result<(), BroadcastError> {
         let ordered = broadcast::parents_first(transactions);
+        let mut unsure = None;
         if ordered.len() > 1 {
             let hex: Vec<String> = ordered
                 .iter()
                 .map(|transaction| serialize_hex(*transaction))
                 .collect();
-            if self.submit_package(hex).await? {
-                return Ok(());
+            match self.submit_package(hex).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(CallError::Electrum(error @ ElectrumError::Unsure { .. })) => {
+                    unsure = Some(error);
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         let mut outcome = Ok(());
         for transaction in ordered {
             let sent = self.broadcast(transaction).await;
-            outcome = outcome.and(sent);
+            outcome = worse(outcome, sent);
         }
-        outcome
+        match unsure {
+            // One by one they were refused, but one server may have them together.
+            Some(error) => outcome.map_err(|_| CallError::from(error).into()),
+            None => outcome,
+        }
     }
 
     /// Hands over transactions together. False: they were not taken so.
     async fn submit_package(&self, hex: Vec<String>) -> Result<bool, CallError> {
         if let Some(electrum) = self.electrum() {
-            let method = "blockchain.transaction.broadcast_package";
-            return match electrum.call(method, json!([hex])).await {
-                Ok(answer) => Ok(answer.get("success") == Some(&json!(true))),
-                // Servers of an older protocol do not know it.
-                Err(ElectrumError::Refused { .. }) => Ok(false),
-                Err(error) => Err(error.into()),
-            };
+            return Ok(electrum.broadcast_package(hex).await?);
         }
         match self.call("submitpackage", &[json!(hex)]).await {
             Ok(answer) => Ok(answer.get("package_msg") == Some(&json!("success"))),
@@ -419,30 +423,31 @@ fn best_of(data: &BlockHeaderData) -> Best {
     }
 }
 
-/// bitcoind's words for a transaction that is in the chain, which come through Electrum servers without
-/// its numbers.
-const IN_CHAIN_WORDS: [&str; 2] = ["already in block chain", "already in utxo set"];
+/// Of two outcomes, the one that counts for both: what may have been sent is not said to be refused.
+fn worse(
+    one: Result<(), BroadcastError>,
+    other: Result<(), BroadcastError>,
+) -> Result<(), BroadcastError> {
+    match (one, other) {
+        (Err(BroadcastError::Refused { .. }), Err(unsure @ BroadcastError::Unavailable(_))) => {
+            Err(unsure)
+        }
+        (one, other) => one.and(other),
+    }
+}
 
 /// Sends a transaction by an Electrum server.
 async fn broadcast_by(
     electrum: &Electrum,
     transaction: &Transaction,
 ) -> Result<(), BroadcastError> {
-    match electrum.broadcast(transaction).await {
-        Ok(()) => Ok(()),
-        Err(ElectrumError::Refused { message, .. })
-            if KNOWN_REASONS
-                .iter()
-                .chain(&IN_CHAIN_WORDS)
-                .any(|reason| message.contains(reason)) =>
-        {
-            Ok(())
-        }
-        Err(ElectrumError::Refused { code, message, .. }) => Err(BroadcastError::Refused {
+    let sent = electrum.broadcast(transaction).await;
+    sent.map_err(|error| match error {
+        ElectrumError::Refused { code, message, .. } => BroadcastError::Refused {
             txid: transaction.compute_txid(),
             code,
             message,
-        }),
-        Err(error) => Err(CallError::from(error).into()),
-    }
+        },
+        error => CallError::from(error).into(),
+    })
 }

@@ -39,9 +39,14 @@ pub(super) async fn run(
             smoothed_feerate: in_style(estimate.sat_per_kw),
         })
         .collect();
+    // CLN's words, but where another reason is known.
+    let cause = match fees.are_refused() {
+        true => "the chain backend refuses to estimate",
+        false => "bitcoind startup?",
+    };
     let warning = estimates
         .is_empty()
-        .then(|| "Some fee estimates unavailable: bitcoind startup?".to_owned());
+        .then(|| format!("Some fee estimates unavailable: {cause}"));
     let rates = Rates {
         opening: in_style(fees.on_chain_payment_sat_per_kw()),
         mutual_close: in_style(fees.mutual_close_sat_per_kw()),

@@ -55,7 +55,10 @@ impl Electrum {
         let Ok(asked) = self.servers.line().await else {
             return;
         };
-        let Ok(best) = self.best_of(&asked).await else {
+        let mut chain = self.chain.lock().await;
+        let learnt = self.learn_tip(&asked, &mut chain).await;
+        drop(chain);
+        let Ok(best) = learnt else {
             return;
         };
         if best.chainwork < shown.chainwork {

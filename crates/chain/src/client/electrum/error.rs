@@ -60,6 +60,14 @@ pub enum ElectrumError {
         /// What was seen.
         detail: String,
     },
+    /// A server failed when it may have had what was sent, and the next one does not take it.
+    #[error("{unanswered}; it may have what was sent all the same, though {answer}")]
+    Unsure {
+        /// How the server failed.
+        unanswered: String,
+        /// What the next one said.
+        answer: String,
+    },
     /// Another server has shown more work.
     #[error(
         "the Electrum server {server} keeps blocks to itself, or is slow: its best is block {height}, \
@@ -75,6 +83,19 @@ pub enum ElectrumError {
         /// Height up to which that is proven.
         other_height: u32,
     },
+    /// It says that there is much, and does not come to the end of proving it.
+    #[error(
+        "the Electrum server {server} does not come to an end: it has proven {proven} transactions in \
+         {seconds} s"
+    )]
+    Endless {
+        /// The server.
+        server: ElectrumAddress,
+        /// Transactions of scripts that were looked up.
+        proven: usize,
+        /// How long that took.
+        seconds: u64,
+    },
     /// Its chain is another one than a moment ago.
     #[error("the chain of the Electrum server {server} has just changed")]
     Changed {
@@ -89,6 +110,9 @@ pub enum ElectrumError {
 impl ElectrumError {
     /// Whether nobody has looked at what was asked: the same may be asked again.
     pub(in crate::client) fn is_unasked(&self) -> bool {
-        !matches!(self, ElectrumError::Refused { .. })
+        !matches!(
+            self,
+            ElectrumError::Refused { .. } | ElectrumError::Unsure { .. }
+        )
     }
 }

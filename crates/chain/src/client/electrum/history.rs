@@ -9,10 +9,17 @@ use bitcoin::{Block, BlockHash, ScriptBuf, Transaction, TxMerkleNode, Txid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Electrum;
 use super::error::ElectrumError;
-use super::line::{Line, Request};
+use super::line::{BATCH_MAX, Line, Request};
+use super::look::{Patience, Sieve};
 use super::proof::{Proof, is_ambiguous};
+use super::{Electrum, HEADERS_A_REQUEST};
+
+/// Transactions that one script may have. Many servers answer with some 10,000 at most.
+const HISTORY_MAX: usize = 50_000;
+
+/// Transactions that all scripts may have which were not found yet.
+const LOOK_MAX: usize = 100_000;
 
 /// A transaction that is proven to be in a block.
 #[derive(Clone, Debug)]
@@ -61,7 +68,12 @@ impl Electrum {
         let mut tries = self.servers.tries();
         loop {
             let line = tries.line().await?;
-            match self.confirmed_by(&line, scripts, up_to, found).await {
+            let patience = Patience::new(scripts.len());
+            let looked = tokio::select! {
+                looked = self.confirmed_by(&line, scripts, up_to, found, &patience) => looked,
+                error = patience.over(&line) => Err(error),
+            };
+            match looked {
                 Ok(confirmed) => {
                     self.servers.worked(&line);
                     return Ok(confirmed);
@@ -115,36 +127,71 @@ impl Electrum {
         scripts: &[ScriptBuf],
         up_to: u32,
         found: &Found,
+        patience: &Patience,
     ) -> Result<Vec<Confirmed>, ElectrumError> {
-        let method = "blockchain.scripthash.get_history";
-        let asked: Vec<Request> = scripts
-            .iter()
-            .map(|script| (method, json!([script_hash(script)])))
-            .collect();
-        let mut wanted: HashSet<Wanted> = HashSet::new();
-        for answer in line.call_all(&asked).await? {
-            let history: Vec<Entry> = serde_json::from_value(answer)
-                .map_err(|error| line.malformed(method, error.to_string()))?;
-            let mined = history.into_iter().filter_map(|entry| {
-                let height = u32::try_from(entry.height).ok().filter(|it| *it > 0)?;
-                (height <= up_to).then_some((entry.tx_hash, height))
-            });
-            wanted.extend(mined);
-        }
-        let wanted = self.not_found_yet(wanted, found).await;
-        let Some(lowest) = wanted.iter().map(|(_, height)| *height).min() else {
+        let mut wanted = self.histories(line, scripts, up_to, found).await?;
+        wanted.sort_unstable_by_key(|(_, height)| *height);
+        let Some((_, lowest)) = wanted.first() else {
             return Ok(Vec::new());
         };
         let mut chain = self.chain.lock().await;
-        self.reach_down(line, &mut chain.headers, lowest).await?;
+        let known = chain.headers.lowest().map_or(0, |data| data.height);
+        let requests = known.saturating_sub(*lowest).div_ceil(HEADERS_A_REQUEST);
+        patience.for_headers(usize::try_from(requests).unwrap_or(usize::MAX));
+        self.reach_down(line, &mut chain.headers, *lowest).await?;
         drop(chain);
-        let mut confirmed = self.prove(line, wanted).await?;
+        let mut sieve = Sieve::new(scripts, found, wanted.iter().map(|(txid, _)| *txid));
+        for few in wanted.chunks(BATCH_MAX) {
+            let before = sieve.count();
+            self.prove(line, few, &mut sieve).await?;
+            sieve.check(line)?;
+            patience.for_proven(sieve.count().saturating_sub(before));
+        }
+        let mut confirmed = sieve.finish();
         confirmed.sort_by_key(|one| (one.height, one.position));
         Ok(confirmed)
     }
 
+    /// What a server says that scripts have in blocks up to a height, without what was found already.
+    async fn histories(
+        &self,
+        line: &Line,
+        scripts: &[ScriptBuf],
+        up_to: u32,
+        found: &Found,
+    ) -> Result<Vec<Wanted>, ElectrumError> {
+        let method = "blockchain.scripthash.get_history";
+        let mut wanted: HashSet<Wanted> = HashSet::new();
+        for few in scripts.chunks(BATCH_MAX) {
+            let asked: Vec<Request> = few
+                .iter()
+                .map(|script| (method, json!([script_hash(script)])))
+                .collect();
+            for history in line.call_all::<Vec<Entry>>(&asked).await? {
+                if history.len() > HISTORY_MAX {
+                    let detail = format!("a history of more than {HISTORY_MAX} transactions");
+                    return Err(line.malformed(method, detail));
+                }
+                let mined = history.into_iter().filter_map(|entry| {
+                    let height = u32::try_from(entry.height).ok().filter(|it| *it > 0)?;
+                    (height <= up_to).then_some((entry.tx_hash, height))
+                });
+                wanted.extend(self.not_found_yet(mined, found).await);
+                if wanted.len() > LOOK_MAX {
+                    let detail = format!("histories of more than {LOOK_MAX} transactions");
+                    return Err(line.malformed(method, detail));
+                }
+            }
+        }
+        Ok(wanted.into_iter().collect())
+    }
+
     /// Leaves out what was found in a block that is still there.
-    async fn not_found_yet(&self, wanted: HashSet<Wanted>, found: &Found) -> Vec<Wanted> {
+    async fn not_found_yet(
+        &self,
+        wanted: impl Iterator<Item = Wanted>,
+        found: &Found,
+    ) -> Vec<Wanted> {
         let chain = self.chain.lock().await;
         let is_new = |(txid, height): &Wanted| {
             let Some((known_height, hash)) = found.get(txid) else {
@@ -154,64 +201,72 @@ impl Electrum {
             // What is so deep that its header was not asked for is there still.
             *known_height != *height || at.is_some_and(|at| at.header.block_hash() != *hash)
         };
-        wanted.into_iter().filter(is_new).collect()
+        wanted.filter(is_new).collect()
     }
 
-    /// Transactions and their proofs.
+    /// Asks for a few transactions, and for the proofs of those that may count.
     async fn prove(
         &self,
         line: &Line,
-        wanted: Vec<Wanted>,
-    ) -> Result<Vec<Confirmed>, ElectrumError> {
-        let (get, merkle) = (
-            "blockchain.transaction.get",
-            "blockchain.transaction.get_merkle",
-        );
-        let asked: Vec<Request> = wanted
+        few: &[Wanted],
+        sieve: &mut Sieve<'_>,
+    ) -> Result<(), ElectrumError> {
+        let mut transactions = self.transactions(line, few).await?;
+        transactions.retain(|(_, transaction)| sieve.may_count(transaction));
+        let method = "blockchain.transaction.get_merkle";
+        let asked: Vec<Request> = transactions
             .iter()
-            .map(|(txid, _)| (get, json!([txid])))
+            .map(|((txid, height), _)| (method, json!([txid, height])))
             .collect();
-        let transactions = line.call_all(&asked).await?;
-        let asked: Vec<Request> = wanted
-            .iter()
-            .map(|(txid, height)| (merkle, json!([txid, height])))
-            .collect();
-        let proofs = match line.call_all(&asked).await {
+        let proofs = match line.call_all::<Proof>(&asked).await {
             // It was there a moment ago.
-            Err(ElectrumError::Refused { .. }) => return Err(self.changed_or(line, merkle).await),
+            Err(ElectrumError::Refused { .. }) => return Err(self.changed_or(line, method).await),
             proofs => proofs?,
         };
-        let mut confirmed = Vec::with_capacity(wanted.len());
-        for ((txid, height), (transaction, proof)) in
-            wanted.into_iter().zip(transactions.into_iter().zip(proofs))
-        {
-            let transaction = transaction
-                .as_str()
-                .and_then(|hex| deserialize_hex(hex).ok());
-            let transaction: Transaction =
-                transaction.ok_or_else(|| line.malformed(get, "no transaction"))?;
-            if transaction.compute_txid() != txid {
-                return Err(line.untrue(format!("it gives another transaction for {txid}")));
-            }
+        for (((txid, height), transaction), proof) in transactions.into_iter().zip(proofs) {
             if is_ambiguous(&transaction) {
                 tracing::warn!(%txid, "a transaction that could be a part of a proof is left out");
+                sieve.note_paid(&transaction);
                 continue;
             }
-            let proof: Proof = serde_json::from_value(proof)
-                .map_err(|error| line.malformed(merkle, error.to_string()))?;
             let header = self.chain.lock().await.headers.at(height);
             let header = header.ok_or_else(|| self.changed(line))?.header;
             if !proof.fits(txid, header.merkle_root) {
                 return Err(self.misfit(line, txid, height, &header).await);
             }
-            confirmed.push(Confirmed {
+            sieve.take(Confirmed {
                 height,
                 header,
                 position: proof.pos,
                 transaction,
             });
         }
-        Ok(confirmed)
+        Ok(())
+    }
+
+    /// A few transactions: those that were asked for, and no others.
+    async fn transactions(
+        &self,
+        line: &Line,
+        few: &[Wanted],
+    ) -> Result<Vec<(Wanted, Transaction)>, ElectrumError> {
+        let method = "blockchain.transaction.get";
+        let asked: Vec<Request> = few
+            .iter()
+            .map(|(txid, _)| (method, json!([txid])))
+            .collect();
+        let mut transactions = Vec::with_capacity(few.len());
+        for (wanted, hex) in few.iter().zip(line.call_all::<String>(&asked).await?) {
+            let transaction: Option<Transaction> = deserialize_hex(&hex).ok();
+            let transaction =
+                transaction.ok_or_else(|| line.malformed(method, "no transaction"))?;
+            let (txid, _) = wanted;
+            if transaction.compute_txid() != *txid {
+                return Err(line.untrue(format!("it gives another transaction for {txid}")));
+            }
+            transactions.push((*wanted, transaction));
+        }
+        Ok(transactions)
     }
 
     /// What a proof that does not fit means: a lie, or that the server's chain has changed.

@@ -6,11 +6,13 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bitcoin::hex::DisplayHex;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, ReadHalf,
@@ -42,18 +44,42 @@ const LINE_BYTES_MAX: usize = 9_000_000;
 /// more.
 pub(super) const BATCH_MAX: usize = 50;
 
+/// Bytes of the answers to what is asked at once: more than as many transactions have, each as large as
+/// nodes relay them.
+const BATCH_BYTES_MAX: usize = 64_000_000;
+
 /// Anything that bytes go over.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-type Answer = Result<Value, (i64, String)>;
-
 /// A method with its parameters.
 pub(super) type Request = (&'static str, Value);
 
+/// What is looked at of a line before it is known who waits for it.
+#[derive(Deserialize)]
+struct Envelope {
+    id: Option<u64>,
+    method: Option<String>,
+}
+
+/// A line that answers, as who waits for it reads it.
+#[derive(Deserialize)]
+struct Reply<T> {
+    error: Option<Value>,
+    result: Option<T>,
+}
+
+/// Where an answer goes.
+struct Asked {
+    /// The whole line: it takes several times the memory of its text once it is read.
+    answer: oneshot::Sender<Vec<u8>>,
+    /// Bytes that may still come for what was asked at once.
+    room: Arc<AtomicUsize>,
+}
+
 struct Shared {
     /// Who waits for which answer; none once the connection has ended.
-    waiting: Mutex<Option<HashMap<u64, oneshot::Sender<Answer>>>>,
+    waiting: Mutex<Option<HashMap<u64, Asked>>>,
     ended: Mutex<Option<String>>,
 }
 
@@ -128,7 +154,10 @@ impl Line {
     }
 
     /// Asks for many things, a few at a time; every one must be answered.
-    pub(super) async fn call_all(&self, requests: &[Request]) -> Result<Vec<Value>, ElectrumError> {
+    pub(super) async fn call_all<T: DeserializeOwned>(
+        &self,
+        requests: &[Request],
+    ) -> Result<Vec<T>, ElectrumError> {
         let mut answers = Vec::with_capacity(requests.len());
         for few in requests.chunks(BATCH_MAX) {
             for answer in self.exchange(few).await? {
@@ -138,10 +167,11 @@ impl Line {
         Ok(answers)
     }
 
-    async fn exchange(
+    /// Asks for few things at once, of which the server may refuse some.
+    pub(super) async fn exchange<T: DeserializeOwned>(
         &self,
         requests: &[Request],
-    ) -> Result<Vec<Result<Value, ElectrumError>>, ElectrumError> {
+    ) -> Result<Vec<Result<T, ElectrumError>>, ElectrumError> {
         let method = requests.first().map_or("", |(method, _)| *method);
         let slow = |_| ElectrumError::Slow {
             server: self.server.clone(),
@@ -151,17 +181,19 @@ impl Line {
         exchanged.await.map_err(slow)?
     }
 
-    async fn send_and_wait(
+    async fn send_and_wait<T: DeserializeOwned>(
         &self,
         requests: &[Request],
-    ) -> Result<Vec<Result<Value, ElectrumError>>, ElectrumError> {
+    ) -> Result<Vec<Result<T, ElectrumError>>, ElectrumError> {
+        let room = Arc::new(AtomicUsize::new(BATCH_BYTES_MAX));
         let mut lines = Vec::new();
         let mut waiting = Vec::with_capacity(requests.len());
         for (method, params) in requests {
             let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-            let (sender, receiver) = oneshot::channel();
+            let (answer, receiver) = oneshot::channel();
+            let room = room.clone();
             match lock(&self.shared.waiting).as_mut() {
-                Some(map) => map.insert(id, sender),
+                Some(map) => map.insert(id, Asked { answer, room }),
                 None => return Err(self.closed()),
             };
             waiting.push((*method, Waiting(&self.shared, id), receiver));
@@ -181,15 +213,31 @@ impl Line {
         }
         let mut answers = Vec::with_capacity(waiting.len());
         for (method, _waiting, receiver) in waiting {
-            let answer = receiver.await.map_err(|_| self.closed())?;
-            answers.push(answer.map_err(|(code, message)| ElectrumError::Refused {
+            let line = receiver.await.map_err(|_| self.closed())?;
+            answers.push(self.read(method, &line)?);
+        }
+        Ok(answers)
+    }
+
+    /// What a line answers: what was asked for, or a refusal.
+    fn read<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        line: &[u8],
+    ) -> Result<Result<T, ElectrumError>, ElectrumError> {
+        let strange = |error: serde_json::Error| self.malformed(method, shown(&error.to_string()));
+        let reply: Reply<T> = serde_json::from_slice(line).map_err(strange)?;
+        if let Some(error) = reply.error {
+            let (code, message) = refusal(&error);
+            return Ok(Err(ElectrumError::Refused {
                 server: self.server.clone(),
                 method,
                 code,
                 message,
             }));
         }
-        Ok(answers)
+        let null = || serde_json::from_value(Value::Null).map_err(strange);
+        Ok(Ok(reply.result.map_or_else(null, Ok)?))
     }
 
     fn closed(&self) -> ElectrumError {
@@ -244,29 +292,29 @@ impl Shared {
         *lock(&self.waiting) = None;
     }
 
-    /// False: this is not what a server of this protocol sends.
-    fn take(&self, line: &[u8], tips: &watch::Sender<u64>) -> bool {
-        let Ok(Value::Object(mut message)) = serde_json::from_slice(line) else {
-            return false;
-        };
-        let Some(id) = message.get("id").and_then(Value::as_u64) else {
-            let method = message.get("method").and_then(Value::as_str);
-            if method == Some("blockchain.headers.subscribe") {
+    /// Passes a line on to who waits for it. An error says why the connection ends with it.
+    fn take(&self, line: &[u8], tips: &watch::Sender<u64>) -> Result<(), String> {
+        let not_json = || "it sent what is no JSON-RPC".to_owned();
+        let envelope: Envelope = serde_json::from_slice(line).map_err(|_| not_json())?;
+        let Some(id) = envelope.id else {
+            let method = envelope.method.ok_or_else(not_json)?;
+            if method == "blockchain.headers.subscribe" {
                 // What it is, is asked for: this one may be one of many that came at once.
                 tips.send_modify(|count| *count = count.wrapping_add(1));
             }
-            return method.is_some();
+            return Ok(());
         };
-        let answer = match message.remove("error").filter(|error| !error.is_null()) {
-            Some(error) => Err(refusal(&error)),
-            None => Ok(message.remove("result").unwrap_or(Value::Null)),
-        };
-        let waits = lock(&self.waiting).as_mut().and_then(|map| map.remove(&id));
-        if let Some(waits) = waits {
+        let asked = lock(&self.waiting).as_mut().and_then(|map| map.remove(&id));
+        if let Some(Asked { answer, room }) = asked {
+            let left = room.load(Ordering::Relaxed).checked_sub(line.len());
+            let left =
+                left.ok_or_else(|| format!("it sent more than {BATCH_BYTES_MAX} bytes at once"))?;
+            // Nobody else counts here.
+            room.store(left, Ordering::Relaxed);
             // Who waited may have given up just now.
-            drop(waits.send(answer));
+            drop(answer.send(line.to_vec()));
         }
-        true
+        Ok(())
     }
 }
 
@@ -280,9 +328,14 @@ fn refusal(error: &Value) -> (i64, String) {
     let message = message
         .as_str()
         .map_or_else(|| message.to_string(), str::to_owned);
-    let shown = message.chars().take(SHOWN_CHARS_MAX);
+    (code, shown(&message))
+}
+
+/// The beginning of a text of a server, in plain letters.
+fn shown(text: &str) -> String {
+    let shown = text.chars().take(SHOWN_CHARS_MAX);
     let plain = shown.map(|letter| if letter.is_control() { ' ' } else { letter });
-    (code, plain.collect())
+    plain.collect()
 }
 
 async fn read_all(
@@ -295,8 +348,10 @@ async fn read_all(
     loop {
         line.clear();
         let cause = match read_line(&mut reader, &mut line).await {
-            Ok(true) if shared.take(&line, &tips) => continue,
-            Ok(true) => "it sent what is no JSON-RPC".to_owned(),
+            Ok(true) => match shared.take(&line, &tips) {
+                Ok(()) => continue,
+                Err(cause) => cause,
+            },
             Ok(false) => "it said nothing more".to_owned(),
             Err(error) => error.to_string(),
         };

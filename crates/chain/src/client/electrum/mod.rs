@@ -15,7 +15,10 @@ mod error;
 mod headers;
 mod history;
 mod line;
+mod look;
 mod proof;
+mod rates;
+mod send;
 mod servers;
 mod tls;
 
@@ -24,8 +27,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bitcoin::block::Header;
-use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
-use bitcoin::{Amount, BlockHash, Network, Transaction};
+use bitcoin::consensus::encode::deserialize_hex;
+use bitcoin::{BlockHash, Network, Work};
 use lightning_block_sync::BlockHeaderData;
 use serde_json::{Value, json};
 use tokio::sync::Mutex as AsyncMutex;
@@ -76,7 +79,10 @@ pub struct Electrum {
 #[derive(Default)]
 struct Chain {
     headers: Headers,
-    /// Since when the server that is asked knows less than we do.
+    /// The most work that a best block had. The best chain is the server's that was asked last, which may
+    /// have less.
+    most_work: Option<Work>,
+    /// Since when the server that is asked shows less than that.
     behind_since: Option<Instant>,
 }
 
@@ -204,11 +210,7 @@ impl Electrum {
     }
 
     /// Asks one thing, of another server when one fails. A refusal is an answer.
-    pub(in crate::client) async fn call(
-        &self,
-        method: &'static str,
-        params: Value,
-    ) -> Result<Value, ElectrumError> {
+    async fn call(&self, method: &'static str, params: Value) -> Result<Value, ElectrumError> {
         let mut tries: Tries<'_> = self.servers.tries();
         loop {
             let line = tries.line().await?;
@@ -220,44 +222,12 @@ impl Electrum {
         }
     }
 
-    /// Sends a transaction.
-    pub(in crate::client) async fn broadcast(
-        &self,
-        transaction: &Transaction,
-    ) -> Result<(), ElectrumError> {
-        let hex = serialize_hex(transaction);
-        self.call("blockchain.transaction.broadcast", json!([hex]))
-            .await
-            .map(|_| ())
-    }
-
-    /// A rate of the server in satoshi for 1000 weight units; none if it has no estimate.
-    pub(in crate::client) async fn estimate(
-        &self,
-        blocks: u32,
-    ) -> Result<Option<u32>, ElectrumError> {
-        let answer = self.call("blockchain.estimatefee", json!([blocks])).await?;
-        Ok(sat_per_kw(&answer))
-    }
-
-    /// Below this rate, in satoshi for 1000 weight units, the server relays nothing.
-    pub(in crate::client) async fn relay_floor(&self) -> Result<Option<u32>, ElectrumError> {
-        match self.call("blockchain.relayfee", json!([])).await {
-            // Newer ones tell it in another place.
-            Err(ElectrumError::Refused { .. }) => {
-                let info = self.call("mempool.get_info", json!([])).await?;
-                Ok(info.get("mempoolminfee").and_then(sat_per_kw))
-            }
-            answer => Ok(sat_per_kw(&answer?)),
-        }
-    }
-
     async fn best_of(&self, line: &Line) -> Result<BlockHeaderData, ElectrumError> {
         let mut chain = self.chain.lock().await;
-        let known = chain.headers.tip();
         let best = self.learn_tip(line, &mut chain).await?;
-        match known {
-            Some(known) if known.chainwork > best.chainwork => {
+        match chain.most_work {
+            // After a reorganisation there is more, so that less is the server's fault, if it lasts.
+            Some(most) if most > best.chainwork => {
                 let since = *chain.behind_since.get_or_insert_with(Instant::now);
                 if since.elapsed() > BEHIND_MAX {
                     chain.behind_since = None;
@@ -265,7 +235,10 @@ impl Electrum {
                     return Err(line.malformed("blockchain.headers.subscribe", detail));
                 }
             }
-            _ => chain.behind_since = None,
+            _ => {
+                chain.most_work = Some(best.chainwork);
+                chain.behind_since = None;
+            }
         }
         Ok(best)
     }
@@ -431,10 +404,4 @@ impl Electrum {
         let server = line.server().clone();
         ElectrumError::Changed { server }
     }
-}
-
-/// A rate in bitcoin for 1000 virtual bytes (4000 weight units), rounded up. Servers say -1 for none.
-fn sat_per_kw(rate: &Value) -> Option<u32> {
-    let per_kvb = Amount::from_btc(rate.as_f64()?).ok()?;
-    u32::try_from(per_kvb.to_sat().div_ceil(4)).ok()
 }

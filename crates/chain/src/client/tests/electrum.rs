@@ -98,7 +98,7 @@ impl Scene {
     }
 }
 
-fn config(servers: &[&str], certificates: Option<&Path>) -> ElectrumConfig {
+pub(super) fn config(servers: &[&str], certificates: Option<&Path>) -> ElectrumConfig {
     ElectrumConfig {
         servers: servers.iter().map(|url| url.parse().unwrap()).collect(),
         certificates: certificates.map(Path::to_owned),

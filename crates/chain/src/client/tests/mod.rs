@@ -17,6 +17,9 @@ mod connect;
 #[allow(dead_code, unreachable_pub)]
 mod electrs_process;
 mod electrum;
+mod electrum_faults;
+mod electrum_history;
+mod fake_electrum;
 mod fees;
 mod follow;
 #[path = "../../../../../tests/port.rs"]

@@ -88,6 +88,9 @@ struct State {
     /// The last block that was seen by RPC, and since when blocks have come without a word.
     seen: Option<BlockHash>,
     unsaid_since: Option<Instant>,
+    /// A word came while none was missed: it is for a block that RPC has yet to show. However many came
+    /// there is one, so that a word too many hides silence for one block only.
+    said_ahead: bool,
 }
 
 impl Zmq {
@@ -124,6 +127,9 @@ impl Zmq {
         if !state.subscribed || state.seen.replace(block) == Some(block) {
             return;
         }
+        if std::mem::take(&mut state.said_ahead) {
+            return;
+        }
         let since = *state.unsaid_since.get_or_insert_with(Instant::now);
         if since.elapsed() > SILENCE_MAX {
             self.shared.silent.notify_waiters();
@@ -142,6 +148,7 @@ impl Shared {
         let mut state = lock(&self.state);
         state.subscribed = true;
         state.unsaid_since = None;
+        state.said_ahead = false;
         if state.trouble.as_ref().is_none_or(|(_, outlasts)| !outlasts) {
             state.trouble = None;
             tracing::info!(address = %self.address, "subscribed to bitcoind's ZMQ");
@@ -152,7 +159,7 @@ impl Shared {
 
     fn heard_of_a_block(&self) {
         let mut state = lock(&self.state);
-        state.unsaid_since = None;
+        state.said_ahead = state.unsaid_since.take().is_none();
         if state.trouble.take().is_some() {
             tracing::info!(address = %self.address, "bitcoind's ZMQ tells of blocks again");
         }
@@ -225,4 +232,100 @@ async fn listen(shared: &Shared) -> Result<Infallible, ZmqError> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use bitcoin::hashes::Hash;
+    use std::pin::pin;
+
+    /// Longer than blocks may come without a word.
+    const LONG: Duration = Duration::from_secs(600);
+
+    /// A subscription without a connection.
+    fn subscription() -> Zmq {
+        let shared = Arc::new(Shared {
+            address: "tcp://127.0.0.1:1".parse().unwrap(),
+            told: watch::Sender::new(0),
+            state: Mutex::default(),
+            silent: Notify::new(),
+        });
+        shared.subscribed();
+        let task = tokio::spawn(std::future::pending::<()>()).abort_handle();
+        Zmq { shared, task }
+    }
+
+    impl Zmq {
+        /// RPC shows a block. Whether ZMQ counts as silent then.
+        async fn is_silent_at(&self, block: u8) -> bool {
+            let mut silent = pin!(self.shared.silent.notified());
+            silent.as_mut().enable();
+            self.seen(BlockHash::from_byte_array([block; 32]));
+            tokio::time::timeout(Duration::ZERO, silent).await.is_ok()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_word_that_comes_before_its_block_is_seen_counts_for_it() {
+        let zmq = subscription();
+        for block in 0..20 {
+            // Whichever wins the race.
+            let word_first = block % 3 != 1;
+            if word_first {
+                zmq.shared.heard_of_a_block();
+            }
+            assert!(!zmq.is_silent_at(block).await, "{block}");
+            if !word_first {
+                zmq.shared.heard_of_a_block();
+            }
+            tokio::time::advance(LONG).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_words_for_one_look_and_looks_without_a_word_are_told_apart() {
+        let zmq = subscription();
+        // Of three blocks, of which the last alone is seen.
+        for _ in 0..3 {
+            zmq.shared.heard_of_a_block();
+        }
+        assert!(!zmq.is_silent_at(3).await);
+        tokio::time::advance(LONG).await;
+        // It says no more: the words were for what was seen, however many there were.
+        assert!(!zmq.is_silent_at(4).await, "its word may still come");
+        tokio::time::advance(LONG).await;
+        assert!(zmq.is_silent_at(5).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_word_too_many_hides_silence_for_one_block_only() {
+        let zmq = subscription();
+        assert!(!zmq.is_silent_at(1).await);
+        // The first is for the block; the others are for none.
+        for _ in 0..5 {
+            zmq.shared.heard_of_a_block();
+        }
+        tokio::time::advance(LONG).await;
+        let mut silent = Vec::new();
+        for block in 2..6 {
+            silent.push(zmq.is_silent_at(block).await);
+            tokio::time::advance(LONG).await;
+        }
+        assert_eq!(silent, [false, false, true, true]);
+        // Another word, and all is well again.
+        zmq.shared.heard_of_a_block();
+        assert!(!zmq.is_silent_at(6).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_word_of_an_earlier_subscription_counts_for_nothing() {
+        let zmq = subscription();
+        zmq.shared.heard_of_a_block();
+        zmq.shared.subscribed();
+        assert!(!zmq.is_silent_at(1).await);
+        tokio::time::advance(LONG).await;
+        assert!(zmq.is_silent_at(2).await);
+    }
 }
