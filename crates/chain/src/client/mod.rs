@@ -337,6 +337,13 @@ impl ChainClient {
             {
                 Ok(())
             }
+            // It may have it from before it was started again.
+            Err(
+                error @ CallError::Refused {
+                    code: RPC_IN_WARMUP,
+                    ..
+                },
+            ) => Err(error.into()),
             Err(CallError::Refused { code, message, .. }) => Err(BroadcastError::Refused {
                 txid: transaction.compute_txid(),
                 code,

@@ -5,9 +5,27 @@ use bitcoin::{Amount, OutPoint, Transaction};
 use lightning::chain::chaininterface::{BroadcasterInterface, TransactionType};
 use lightning_block_sync::gossip::UtxoSource;
 
+use super::refusing::refusing_bitcoind;
 use super::{Backend, PATIENCE, address, spend, spend_coinbase, spend_first};
 use crate::client::broadcast::parents_first;
 use crate::client::{BroadcastError, Broadcaster, ChainClient};
+
+/// It may have the transaction from before it was started again.
+#[tokio::test]
+async fn a_bitcoind_that_starts_refuses_no_transaction() {
+    let client = ChainClient::connect(refusing_bitcoind().await)
+        .await
+        .unwrap();
+    let transaction = Transaction {
+        version: bitcoin::transaction::Version::TWO,
+        lock_time: bitcoin::absolute::LockTime::ZERO,
+        input: Vec::new(),
+        output: Vec::new(),
+    };
+    let sent = client.broadcast(&transaction).await;
+    let unavailable = matches!(sent, Err(BroadcastError::Unavailable(_)));
+    assert!(unavailable, "{sent:?}");
+}
 
 pub(super) async fn broadcasts_succeed_refuse_and_know_what_was_sent<B: Backend>() {
     let directory = tempfile::tempdir().unwrap();

@@ -2,17 +2,12 @@
 
 use lightning::chain::chaininterface::{ConfirmationTarget, FeeEstimator};
 
-use axum::body::Bytes;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
 use lightning_block_sync::gossip::UtxoSource;
-use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use super::process::Bitcoind;
+use super::refusing::refusing_bitcoind;
 use super::{Backend, PATIENCE, address, spend_coinbase, spend_first};
-use crate::client::{Auth, ChainClient, ChainConfig};
+use crate::client::ChainClient;
 
 /// Before anything was estimated, and where nothing can be.
 const FALLBACKS: [(ConfirmationTarget, u32); 8] = [
@@ -108,34 +103,11 @@ async fn fee_rates_follow_what_others_pay_for_their_place_in_a_block() {
     assert!(rate(ConfirmationTarget::MaximumFeeEstimate) >= urgent + 2_500);
 }
 
-/// A bitcoind with `blocksonly=1`, whose mempool takes no less than 40 sat for each virtual byte.
-async fn without_estimates(body: Bytes) -> Response {
-    let request: Value = serde_json::from_slice(&body).unwrap();
-    let result = match request["method"].as_str().unwrap() {
-        "getblockchaininfo" => json!({"chain": "regtest"}),
-        "getnetworkinfo" => json!({"version": 300_000}),
-        "getmempoolinfo" => json!({"mempoolminfee": 0.000_4}),
-        _ => {
-            let error = json!({"code": -32603, "message": "Fee estimation disabled"});
-            let answer = json!({"result": null, "error": error, "id": request["id"]});
-            return (StatusCode::INTERNAL_SERVER_ERROR, Json(answer)).into_response();
-        }
-    };
-    Json(json!({"result": result, "error": null, "id": request["id"]})).into_response()
-}
-
 #[tokio::test]
 async fn where_estimates_are_refused_no_rate_is_below_what_the_mempool_takes() {
-    let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let config = ChainConfig {
-        rpc_address: door.local_addr().unwrap().to_string(),
-        auth: Auth::UserPass("user".to_owned(), "password".to_owned()),
-        zmq: None,
-        network: bitcoin::Network::Regtest,
-    };
-    let router = Router::new().fallback(without_estimates);
-    tokio::spawn(async move { axum::serve(door, router).await.unwrap() });
-    let client = ChainClient::connect(config).await.unwrap();
+    let client = ChainClient::connect(refusing_bitcoind().await)
+        .await
+        .unwrap();
     client.refresh_fees().await.unwrap();
     let fees = client.fees();
     assert_eq!(fees.floor_sat_per_kw(), 10_000);

@@ -28,6 +28,7 @@ mod port;
 #[path = "../../../../../tests/bitcoind/process.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod process;
+mod refusing;
 mod wait;
 
 use std::net::SocketAddr;
