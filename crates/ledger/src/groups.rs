@@ -61,7 +61,8 @@ impl Ledger {
     /// began.
     ///
     /// A group is read whole in one snapshot, however many parts it has; a page ends after the
-    /// group with which it has read 4,096 parts.
+    /// group with which it has read 4,096 parts. One whose first part is deleted between two pages stands
+    /// elsewhere from then on, and may be visited twice or not at all.
     pub fn groups_page(
         &self,
         filter: &Filter,
