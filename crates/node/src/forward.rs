@@ -34,7 +34,9 @@ impl Scids {
                     .filter_map(|channel| Some((channel.channel_id, channel.short_channel_id?))),
             );
         }
-        known.get(channel_id).copied()
+        let known = known.get(channel_id).copied();
+        // LDK forgets a channel that is closed, and this what it knew when the process ends.
+        known.or_else(|| inner.written.short_channel_id(channel_id))
     }
 }
 

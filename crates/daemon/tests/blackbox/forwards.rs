@@ -133,6 +133,27 @@ fn one_that_fails_while_another_has_not_left_its_channel_is_not_taken_for_that()
     line.alice.signal(Signal::SIGCONT);
 }
 
+#[test]
+fn the_channel_of_a_forward_is_known_after_it_was_closed_and_the_node_restarted() {
+    let mut line = Line::with_far(500_000);
+    let settles = held(&line, "settles", 20_000_000);
+    let fails = held(&line, "fails", 30_000_000);
+    let close = json!({"id": line.near, "unilateraltimeout": 1});
+    assert_eq!(line.bob.call("close", close)["type"], "unilateral");
+    line.bob.terminate();
+    line.bob.resume();
+    cancel(&line, &fails);
+    let failed = recorded(&line.bob, 1)[0].clone();
+    assert_eq!(failed["status"], "failed");
+    assert_eq!(failed["in_channel"], line.near, "{failed}");
+    let preimage = json!({"preimage": settles["payment_preimage"]});
+    line.carol.call("holdinvoicesettle", preimage);
+    let settled = recorded(&line.bob, 2)[1].clone();
+    assert_eq!(settled["status"], "settled");
+    assert_eq!(settled["in_channel"], line.near, "{settled}");
+    assert_eq!(settled["in_htlc_id"], 0);
+}
+
 fn filters_find_them(line: &Line, all: &[Value]) {
     let some = |places: &[usize]| -> Vec<Value> {
         places.iter().map(|place| all[*place].clone()).collect()

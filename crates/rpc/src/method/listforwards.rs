@@ -36,7 +36,7 @@ params! {
 pub struct Forward {
     /// Its place among all, from 1.
     pub created_index: u64,
-    /// The channel it came in by. `0x0x0` if it is not known: the channel was closed by then.
+    /// The channel it came in by. `0x0x0` if it is not known.
     pub in_channel: Scid,
     /// Its number in that channel. Of one that failed it is known if no other one there can be meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
