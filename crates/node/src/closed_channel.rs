@@ -148,6 +148,11 @@ impl Written {
         }
     }
 
+    /// The short_channel_id of a channel, open or closed.
+    pub(crate) fn short_channel_id(&self, id: &ChannelId) -> Option<u64> {
+        self.lock().get(id)?.short_channel_id
+    }
+
     /// LDK has forgotten a channel. `to_us_msat` is what was ours in it.
     pub(crate) fn closed(
         &self,

@@ -3,8 +3,8 @@
 //!
 //! LDK tells when one is resolved, with the ids of its channels. Of one that failed it does not say
 //! which HTLC it was; but it is still in its channel while the event is handled, as LDK takes it out
-//! only after the manager that has forgotten the event is durable. So where it is the only one
-//! there, it is known.
+//! only after the manager that has forgotten the event is durable. So where no other there can be
+//! meant, it is known.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use lightning::events::{
     HTLCHandlingFailureReason, HTLCHandlingFailureType, InboundHTLCLocator, OutboundHTLCLocator,
 };
-use lightning::ln::channel_state::InboundHTLCStateDetails;
+use lightning::ln::channel_state::{InboundHTLCDetails, InboundHTLCStateDetails};
 use lightning::ln::onion_utils::LocalHTLCFailureReason;
 use lightning::ln::types::ChannelId;
 use sendpay_ledger::{ForwardStatus, Msat, NewForward};
@@ -34,7 +34,9 @@ impl Scids {
                     .filter_map(|channel| Some((channel.channel_id, channel.short_channel_id?))),
             );
         }
-        known.get(channel_id).copied()
+        let known = known.get(channel_id).copied();
+        // LDK forgets a channel that is closed, and this what it knew when the process ends.
+        known.or_else(|| inner.written.short_channel_id(channel_id))
     }
 }
 
@@ -101,7 +103,7 @@ pub(crate) fn failed(
         None => (ForwardStatus::LocalFailed, None),
     };
     for channel_id in previous {
-        let htlc = failing(inner, channel_id);
+        let htlc = failing(&inbound(inner, channel_id));
         record(
             inner,
             NewForward {
@@ -124,19 +126,25 @@ fn record(inner: &Inner, forward: NewForward) {
     drop(inner.ledger.record_forward(forward));
 }
 
-/// Number and amount of the HTLC that fails back into this channel: the only one that is there, or
-/// the only one that is on its way out.
-fn failing(inner: &Inner, channel_id: &ChannelId) -> Option<(u64, u64)> {
+/// What is in this channel of what came in by it; nothing when it is closed.
+fn inbound(inner: &Inner, channel_id: &ChannelId) -> Vec<InboundHTLCDetails> {
     let mut channels = inner.manager.list_channels().into_iter();
-    let channel = channels.find(|channel| channel.channel_id == *channel_id)?;
-    let htlcs = channel.pending_inbound_htlcs;
-    let leaving = Some(InboundHTLCStateDetails::AwaitingRemoteRevokeToRemoveFail);
-    let mut out: Vec<_> = htlcs.iter().filter(|htlc| htlc.state == leaving).collect();
-    if out.is_empty() {
-        out = htlcs.iter().collect();
-    }
-    match out[..] {
-        [htlc] => Some((htlc.htlc_id, htlc.amount_msat)),
+    let channel = channels.find(|channel| channel.channel_id == *channel_id);
+    channel.map_or_else(Vec::new, |channel| channel.pending_inbound_htlcs)
+}
+
+/// Number and amount of the HTLC of these that fails back, if no other can be meant: under the number of
+/// another it would keep that one out of the records. One that failed before stays until the peer
+/// revokes, and looks no different from one whose failure is told now.
+fn failing(inbound: &[InboundHTLCDetails]) -> Option<(u64, u64)> {
+    use InboundHTLCStateDetails as S;
+    let mut meant = inbound.iter().filter(|htlc| match htlc.state {
+        // What both ends do not have yet cannot fail, nor what is claimed.
+        Some(S::AwaitingRemoteRevokeToAdd | S::AwaitingRemoteRevokeToRemoveFulfill) => false,
+        Some(S::Committed | S::AwaitingRemoteRevokeToRemoveFail) | None => true,
+    });
+    match (meant.next(), meant.next()) {
+        (Some(htlc), None) => Some((htlc.htlc_id, htlc.amount_msat)),
         _ => None,
     }
 }
@@ -189,5 +197,50 @@ fn failcode(reason: &LocalHTLCFailureReason) -> u16 {
         R::TrampolineFeeOrExpiryInsufficient => NODE | 26,
         R::UnknownNextTrampoline => PERM | 27,
         R::UnknownFailureCode { code } => *code,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lightning::types::payment::PaymentHash;
+
+    #[test]
+    fn an_htlc_that_failed_is_named_only_where_no_other_can_be_meant() {
+        use InboundHTLCStateDetails as S;
+        let htlc = |(htlc_id, state): (u64, Option<S>)| InboundHTLCDetails {
+            htlc_id,
+            amount_msat: 1_000 + htlc_id,
+            cltv_expiry: 100,
+            payment_hash: PaymentHash([0; 32]),
+            state,
+            is_dust: false,
+        };
+        let committed = |id| (id, Some(S::Committed));
+        let leaving = |id| (id, Some(S::AwaitingRemoteRevokeToRemoveFail));
+        let claimed = |id| (id, Some(S::AwaitingRemoteRevokeToRemoveFulfill));
+        let coming = |id| (id, Some(S::AwaitingRemoteRevokeToAdd));
+        let rows = [
+            (vec![], None),
+            (vec![committed(1)], Some(1)),
+            (vec![leaving(1)], Some(1)),
+            (vec![(1, None)], Some(1)),
+            (vec![claimed(1)], None),
+            (vec![coming(1)], None),
+            // The first may have failed before, and this be the word of the second.
+            (vec![leaving(1), committed(2)], None),
+            (vec![committed(1), leaving(2)], None),
+            (vec![leaving(1), leaving(2)], None),
+            (vec![committed(1), committed(2)], None),
+            (vec![leaving(1), (2, None)], None),
+            (vec![claimed(1), committed(2), coming(3)], Some(2)),
+            (vec![claimed(1), leaving(2), coming(3)], Some(2)),
+        ];
+        for (states, named) in rows {
+            let told = format!("{states:?}");
+            let inbound: Vec<_> = states.into_iter().map(htlc).collect();
+            let named = named.map(|id| (id, 1_000 + id));
+            assert_eq!(failing(&inbound), named, "{told}");
+        }
     }
 }

@@ -75,6 +75,12 @@ pub struct Pay {
 
 type Outcome = Option<Result<PaidInvoice, PayError>>;
 
+/// A request that joined a payment with a key that is not the payment's own.
+struct Joined {
+    goal: Goal,
+    cancelled: watch::Receiver<bool>,
+}
+
 /// A payment under way in this process.
 struct Run {
     amount_msat: Msat,
@@ -105,19 +111,24 @@ impl Inner {
         goal: Goal,
         retry_for: Duration,
     ) -> Result<PaidInvoice, PayError> {
-        let mut outcome = self.run_or_join(goal, retry_for)?;
-        let ended = outcome.wait_for(Option::is_some).await;
-        match ended.as_deref() {
-            Ok(Some(result)) => result.clone(),
-            _ => Err(PayError::Internal("the payment's task ended".into())),
+        let deadline = Instant::now() + retry_for;
+        let (outcome, joined) = self.run_or_join(goal, deadline)?;
+        let Some(mut joined) = joined else {
+            return end_of(outcome).await;
+        };
+        if let Some(kept) = kept_request(self, &joined.goal)? {
+            return settle_kept(self, kept, deadline, &mut joined.cancelled).await;
         }
+        let result = end_of(outcome).await;
+        keep_request(self, &joined.goal, &result).await?;
+        result
     }
 
     fn run_or_join(
         self: &Arc<Self>,
         goal: Goal,
-        retry_for: Duration,
-    ) -> Result<watch::Receiver<Outcome>, PayError> {
+        deadline: Instant,
+    ) -> Result<(watch::Receiver<Outcome>, Option<Joined>), PayError> {
         let mut running = self.paying.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (hash, asked) = (goal.payment_hash, goal.amount_msat);
         let other_request = running
@@ -128,13 +139,17 @@ impl Inner {
             return Err(PayError::OtherRequest);
         }
         if let Some(run) = running.get(&hash) {
-            return match run.amount_msat == asked {
-                true => Ok(run.outcome.clone()),
-                false => Err(PayError::OtherAmount {
-                    had: run.amount_msat,
-                    asked,
-                }),
-            };
+            if run.amount_msat != asked {
+                let had = run.amount_msat;
+                return Err(PayError::OtherAmount { had, asked });
+            }
+            tracing::debug!(payment_hash = %hash, "joined a payment that is under way");
+            let own = goal.request.is_none() || goal.request == run.request;
+            let joined = (!own).then(|| Joined {
+                goal,
+                cancelled: run.cancel.subscribe(),
+            });
+            return Ok((run.outcome.clone(), joined));
         }
         let (done, outcome) = watch::channel(None);
         let (cancel, cancelled) = watch::channel(false);
@@ -148,7 +163,6 @@ impl Inner {
         let inner = self.clone();
         // A task of its own: who asked may go away, the payment goes on.
         tokio::spawn(async move {
-            let deadline = Instant::now() + retry_for;
             let result = pay_once(&inner, goal, deadline, cancelled).await;
             let running = &inner.paying.0;
             running
@@ -157,7 +171,7 @@ impl Inner {
                 .remove(&hash);
             done.send_replace(Some(result));
         });
-        Ok(outcome)
+        Ok((outcome, None))
     }
 
     /// Ends further tries of a payment that is under way in this process; false when none is. What is
@@ -174,6 +188,15 @@ impl Inner {
     }
 }
 
+/// What a payment that is under way comes to.
+async fn end_of(mut outcome: watch::Receiver<Outcome>) -> Result<PaidInvoice, PayError> {
+    let ended = outcome.wait_for(Option::is_some).await;
+    match ended.as_deref() {
+        Ok(Some(result)) => result.clone(),
+        _ => Err(PayError::Internal("the payment's task ended".into())),
+    }
+}
+
 async fn pay_once(
     inner: &Arc<Inner>,
     goal: Goal,
@@ -185,8 +208,9 @@ async fn pay_once(
         return settle_kept(inner, kept, deadline, &mut cancelled).await;
     }
     if let Some(paid) = settle_earlier(inner, hash, deadline, &mut cancelled).await? {
-        keep_request(inner, &goal, paid.groupid).await?;
-        return Ok(paid);
+        let result = Ok(paid);
+        keep_request(inner, &goal, &result).await?;
+        return result;
     }
     if let Some(ago) = goal.expired_for(unix_seconds()) {
         return Err(PayError::Expired(ago));
@@ -209,15 +233,43 @@ fn kept_request(inner: &Inner, goal: &Goal) -> Result<Option<KeptRequest>, PayEr
     }
 }
 
+/// The try that a request was answered with, and when its key is to be kept as of, in ms since 1970: not
+/// before the payment if it was told that this was made before, and not after it if not. None if there is
+/// no record, and so no key.
+fn answer(result: &Result<PaidInvoice, PayError>, now_ms: u64) -> Option<(u64, u64)> {
+    match result {
+        Ok(paid) => {
+            let at_ms = match paid.completed_at_ms {
+                Some(at) if paid.before => now_ms.max(at.saturating_add(1)),
+                Some(at) => now_ms.min(at),
+                None => now_ms,
+            };
+            Some((paid.groupid, at_ms))
+        }
+        Err(PayError::Tried(tried)) => {
+            let groupid = tried.parts.first()?.groupid;
+            Some((groupid, now_ms))
+        }
+        Err(_) => None,
+    }
+}
+
 /// Keeps the goal's key with the try that answered it.
-async fn keep_request(inner: &Inner, goal: &Goal, groupid: u64) -> Result<(), PayError> {
+async fn keep_request(
+    inner: &Inner,
+    goal: &Goal,
+    result: &Result<PaidInvoice, PayError>,
+) -> Result<(), PayError> {
     let Some(request) = goal.request.clone() else {
+        return Ok(());
+    };
+    let Some((groupid, at_ms)) = answer(result, unix_millis()) else {
         return Ok(());
     };
     let hash = goal.payment_hash;
     let kept = inner
         .ledger
-        .keep_request(request, hash, groupid, unix_millis())
+        .keep_request(request, hash, groupid, at_ms)
         .await?;
     kept.map_err(|cause| match cause {
         KeepRequestError::OtherRequest => PayError::OtherRequest,
@@ -243,5 +295,51 @@ async fn pay_ourselves(inner: &Arc<Inner>, goal: &Goal) -> Result<PaidInvoice, P
         .into()),
         Err(SendPayError::Begin(cause)) => Err(PayError::Repeat(Arc::new(cause))),
         Err(other) => Err(PayError::Internal(other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use sendpay_ledger::Preimage;
+
+    #[test]
+    fn a_key_is_kept_with_what_was_recorded_as_of_when_it_tells_the_same_again() {
+        let paid = |before, completed_at_ms| {
+            Ok(PaidInvoice {
+                preimage: Preimage([1; 32]),
+                payment_hash: Preimage([1; 32]).payment_hash(),
+                destination: None,
+                amount_msat: Msat::new(1).unwrap(),
+                amount_sent_msat: Msat::new(1).unwrap(),
+                parts: 1,
+                groupid: 7,
+                before,
+                failed_parts: 0,
+                created_at_ms: 0,
+                completed_at_ms,
+            })
+        };
+        let unsent = Tried {
+            why: Why::TimeOver,
+            parts: Vec::new(),
+            unsent: Vec::new(),
+        };
+        let now_ms = 100;
+        let rows = [
+            (paid(false, Some(90)), Some((7, 90))),
+            (paid(true, Some(90)), Some((7, 100))),
+            // The clock was set back meanwhile.
+            (paid(false, Some(110)), Some((7, 100))),
+            (paid(true, Some(110)), Some((7, 111))),
+            (paid(true, Some(100)), Some((7, 101))),
+            (paid(true, None), Some((7, 100))),
+            (Err(unsent.into()), None),
+            (Err(PayError::Expired(1)), None),
+        ];
+        for (result, kept) in rows {
+            assert_eq!(answer(&result, now_ms), kept, "{result:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! HTLCs of others: every one that was resolved is recorded once, and what was earned adds up.
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::{FORWARD_FEE_MSAT, Line, Node, hop, wait_for};
@@ -80,6 +81,77 @@ fn forwards_are_recorded_with_how_they_ended_and_what_they_earned() {
         let info = other.call("getinfo", json!({}));
         assert_eq!(info["fees_collected_msat"], 0);
     }
+}
+
+/// A payment of alice's that carol holds.
+fn held(line: &Line, label: &str, amount_msat: u64) -> Value {
+    let params = json!({"amount_msat": amount_msat, "label": label, "description": "held"});
+    let invoice = line.carol.call("holdinvoice", params);
+    let mut params = line.sendpay(&invoice, amount_msat);
+    // As many blocks as a hold invoice wants at the end.
+    params["route"] = line.route(amount_msat, 186);
+    line.alice.call("sendpay", params);
+    wait_for("a payment to be held", || {
+        let listed = line.carol.call("listinvoices", json!({"label": label}));
+        (listed["invoices"][0]["hold_state"] == "held").then_some(())
+    });
+    invoice
+}
+
+fn cancel(line: &Line, invoice: &Value) {
+    let hash = json!({"payment_hash": invoice["payment_hash"]});
+    line.carol.call("holdinvoicecancel", hash);
+}
+
+#[test]
+fn one_that_fails_while_another_has_not_left_its_channel_is_not_taken_for_that() {
+    let line = Line::with_far(500_000);
+    let first = held(&line, "first", 20_000_000);
+    let second = held(&line, "second", 30_000_000);
+    // Alice takes back nothing meanwhile, so the first stays in her channel when it has failed.
+    line.alice.signal(Signal::SIGSTOP);
+    cancel(&line, &first);
+    recorded(&line.bob, 1);
+    wait_for("the first to be on its way out", || {
+        let listed = line
+            .bob
+            .call("listpeerchannels", json!({"id": line.alice.id}));
+        let htlcs = listed["channels"][0]["htlcs"].as_array()?;
+        let first = htlcs
+            .iter()
+            .find(|htlc| htlc["payment_hash"] == first["payment_hash"])?;
+        (first["state"] == "SENT_REMOVE_COMMIT").then_some(())
+    });
+    cancel(&line, &second);
+    for forward in recorded(&line.bob, 2) {
+        assert_eq!(forward["status"], "failed");
+        assert_eq!(forward["in_channel"], line.near);
+        // Either of them may have failed first, for all that can be known.
+        assert_eq!(forward["in_htlc_id"], Value::Null, "{forward}");
+        assert_eq!(forward["in_msat"], 0, "{forward}");
+    }
+    line.alice.signal(Signal::SIGCONT);
+}
+
+#[test]
+fn the_channel_of_a_forward_is_known_after_it_was_closed_and_the_node_restarted() {
+    let mut line = Line::with_far(500_000);
+    let settles = held(&line, "settles", 20_000_000);
+    let fails = held(&line, "fails", 30_000_000);
+    let close = json!({"id": line.near, "unilateraltimeout": 1});
+    assert_eq!(line.bob.call("close", close)["type"], "unilateral");
+    line.bob.terminate();
+    line.bob.resume();
+    cancel(&line, &fails);
+    let failed = recorded(&line.bob, 1)[0].clone();
+    assert_eq!(failed["status"], "failed");
+    assert_eq!(failed["in_channel"], line.near, "{failed}");
+    let preimage = json!({"preimage": settles["payment_preimage"]});
+    line.carol.call("holdinvoicesettle", preimage);
+    let settled = recorded(&line.bob, 2)[1].clone();
+    assert_eq!(settled["status"], "settled");
+    assert_eq!(settled["in_channel"], line.near, "{settled}");
+    assert_eq!(settled["in_htlc_id"], 0);
 }
 
 fn filters_find_them(line: &Line, all: &[Value]) {

@@ -1,5 +1,9 @@
 //! `idempotency_key`: the same request asked for again, at once, later or after a crash, is one payment.
 
+use std::thread::JoinHandle;
+
+use sendpay_rpc::client::CallError;
+use sendpay_rpc::error::RpcError;
 use serde_json::{Value, json};
 
 use crate::harness::{Node, Pair, direct, wait_for};
@@ -137,5 +141,121 @@ fn a_key_given_for_what_was_paid_before_it_is_taken_by_that() {
     let told = pair.alice.refused("pay", keyed(&other));
     assert_eq!(told.code, -32602, "{told:?}");
     assert!(told.message.starts_with("idempotency_key: "), "{told:?}");
+    assert_eq!(pair.alice.payments().len(), 1);
+}
+
+/// Asks with a key for what is being paid without one, or with another, and is one with that.
+fn join(pair: &Pair, invoice: &Value, key: &str) -> JoinHandle<Result<Value, CallError>> {
+    let joined = || pair.alice.log().matches("joined a payment").count();
+    let before = joined();
+    let asked = pair.alice.call_later("xpay", keyed(invoice, key));
+    wait_for("a payment to be joined", || {
+        (joined() > before).then_some(())
+    });
+    asked
+}
+
+fn keyed(invoice: &Value, key: &str) -> Value {
+    json!({"invstring": invoice["bolt11"], "idempotency_key": key})
+}
+
+fn told(answer: Result<Value, CallError>) -> RpcError {
+    match answer.unwrap_err() {
+        CallError::Rpc(error) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// With another invoice the key is refused, and nothing of that is sent.
+fn is_taken(pair: &Pair, key: &str, other: &Value) {
+    let before = pair.alice.payments().len();
+    let told = pair.alice.refused("xpay", keyed(other, key));
+    assert_eq!(told.code, -32602, "{told:?}");
+    assert!(told.message.starts_with("idempotency_key: "), "{told:?}");
+    assert_eq!(pair.alice.payments().len(), before);
+}
+
+#[test]
+fn a_key_that_joins_a_payment_without_one_is_kept_with_its_outcome() {
+    let mut pair = Pair::with(&["log.level=debug"]);
+    let other = pair.bob.invoice("other", 5_000);
+    let invoice = hold(&pair, "paid");
+    let first = pair.alice.call_later("xpay", json!([invoice["bolt11"]]));
+    wait_until_held(&pair.bob, "paid");
+    let joined = join(&pair, &invoice, "joined");
+    let again = join(&pair, &invoice, "joined");
+    let preimage = json!({"preimage": invoice["payment_preimage"]});
+    pair.bob.call("holdinvoicesettle", preimage);
+    let first = first.join().unwrap().unwrap();
+    assert_eq!(joined.join().unwrap().unwrap(), first);
+    assert_eq!(again.join().unwrap().unwrap(), first);
+    // As often as it is asked for, before a crash and after it.
+    for _ in 0..2 {
+        assert_eq!(pair.alice.call("xpay", keyed(&invoice, "joined")), first);
+        is_taken(&pair, "joined", &other);
+        pair.alice.kill();
+        pair.alice.resume();
+    }
+    // Without a key, or with one that comes later, it was paid before.
+    let params = json!([invoice["bolt11"]]);
+    assert_eq!(pair.alice.refused("xpay", params).code, 219);
+    let late = keyed(&invoice, "late");
+    assert_eq!(pair.alice.refused("xpay", late.clone()).code, 219);
+    assert_eq!(pair.alice.refused("xpay", late).code, 219);
+    assert_eq!(pair.alice.payments().len(), 1);
+}
+
+#[test]
+fn a_key_that_joins_a_payment_that_fails_is_a_try_that_failed() {
+    let pair = Pair::with(&["log.level=debug"]);
+    let other = pair.bob.invoice("other", 5_000);
+    let invoice = hold(&pair, "failed");
+    let first = pair.alice.call_later("xpay", keyed(&invoice, "first"));
+    wait_until_held(&pair.bob, "failed");
+    let joined = join(&pair, &invoice, "joined");
+    let hash = json!({"payment_hash": invoice["payment_hash"]});
+    pair.bob.call("holdinvoicecancel", hash);
+    let first = told(first.join().unwrap());
+    assert_eq!(first.code, 203, "{first:?}");
+    assert_eq!(told(joined.join().unwrap()), first);
+    for key in ["joined", "first"] {
+        let told = pair.alice.refused("xpay", keyed(&invoice, key));
+        assert_eq!(told.code, 203, "{told:?}");
+        assert_eq!(told.data, first.data);
+        is_taken(&pair, key, &other);
+    }
+    assert_eq!(pair.alice.payments().len(), 1);
+    // A key that is taken joins nothing, however long that takes.
+    let held = hold(&pair, "held");
+    let asked = json!({"invstring": held["bolt11"], "retry_for": 600});
+    let asked = pair.alice.call_later("xpay", asked);
+    wait_until_held(&pair.bob, "held");
+    is_taken(&pair, "joined", &held);
+    let preimage = json!({"preimage": held["payment_preimage"]});
+    pair.bob.call("holdinvoicesettle", preimage);
+    assert_eq!(asked.join().unwrap().unwrap()["successful_parts"], 1);
+}
+
+#[test]
+fn a_key_that_waited_for_what_a_crash_left_out_gives_the_same_result_again() {
+    let mut pair = Pair::with(&["log.level=debug"]);
+    let invoice = hold(&pair, "left out");
+    let first = pair.alice.call_later("xpay", json!([invoice["bolt11"]]));
+    wait_until_held(&pair.bob, "left out");
+    pair.alice.kill();
+    assert!(first.join().unwrap().is_err());
+    pair.alice.resume();
+    // Of two at once one joins the other: then that waits for what is out.
+    let asked = [(), ()].map(|()| pair.alice.call_later("xpay", keyed(&invoice, "waits")));
+    wait_for("a payment to be joined", || {
+        pair.alice.log().contains("joined a payment").then_some(())
+    });
+    let preimage = json!({"preimage": invoice["payment_preimage"]});
+    pair.bob.call("holdinvoicesettle", preimage);
+    for asked in asked {
+        let result = asked.join().unwrap().unwrap();
+        assert_eq!(result["payment_preimage"], invoice["payment_preimage"]);
+        assert_eq!(pair.alice.call("xpay", keyed(&invoice, "waits")), result);
+    }
     assert_eq!(pair.alice.payments().len(), 1);
 }

@@ -134,6 +134,8 @@ fn whoever_knows_only_the_preimage_of_an_invoice_does_not_pay_it() {
 fn a_keysend_killed_on_its_way_is_told_truly_by_both_ends() {
     let mut pair = Pair::start();
     for number in 0..3 {
+        // Without it there is no route, and no record that one could wait for.
+        wait_for("the channel", || at_rest_msat(&pair.alice));
         let ask = json!({"destination": pair.bob.id, "amount_msat": 10_000 + number});
         let asked = pair.alice.call_later("keysend", ask);
         wait_for("a record", || {

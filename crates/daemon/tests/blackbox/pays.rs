@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::{Line, Node, Pair, direction, hop, wait_for};
@@ -279,6 +280,45 @@ fn parts_left_out_by_a_restart_are_waited_for() {
             assert_eq!(groups.len(), 2);
         }
     }
+}
+
+#[test]
+fn a_refused_payment_with_a_part_still_out_ends_at_once_when_it_is_cancelled() {
+    let line = Line::with_far(1_000_000).known();
+    // More than this channel carries goes by bob besides.
+    line.alice.open_channel(&line.chain, &line.carol, 1_000_000);
+    let invoice = hold(&line.carol, "refused", &json!(1_200_000_000));
+    let params = json!({"bolt11": invoice["bolt11"], "retry_for": 600});
+    let asked = line.alice.call_later("pay", params);
+    wait_until_held(&line.carol, "refused");
+    // His part stays out, and the other comes back refused for good.
+    line.bob.signal(Signal::SIGSTOP);
+    let hash = json!({"payment_hash": invoice["payment_hash"]});
+    line.carol.call("holdinvoicecancel", hash.clone());
+    wait_for("the refusal of one part", || {
+        let parts = line.alice.payments();
+        let refused = |part: &Value| part["failcode"] == 0x400f;
+        parts.iter().any(refused).then_some(())
+    });
+    let cancelled = line.alice.call("cancelpay", hash.clone());
+    let out = &cancelled["htlcs"][0]["short_channel_id"];
+    assert_eq!(*out, line.near.as_str());
+    // The client's patience ends long before the time for tries does.
+    let told = match asked.join().unwrap().unwrap_err() {
+        sendpay_rpc::client::CallError::Rpc(error) => error,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told.code, 200, "{told:?}");
+    let text = "Failed: the destination refused the payment. Parts are still in progress";
+    assert!(told.message.starts_with(text), "{told:?}");
+    assert_eq!(told.data.unwrap()["safe_to_retry"], false);
+    assert_eq!(line.alice.refused("cancelpay", hash).code, 208);
+    line.bob.signal(Signal::SIGCONT);
+    wait_for("the end of the other part", || {
+        let parts = line.alice.payments();
+        let over = statuses(&parts).iter().all(|status| *status == "failed");
+        over.then_some(())
+    });
 }
 
 /// One part to bob, of a group of its own numbers.

@@ -85,7 +85,8 @@ pub(super) async fn settle_kept(
         } else {
             tokio::select! {
                 () = changed => continue,
-                _ = cancelled.wait_for(|cancelled| *cancelled) => Why::Cancelled,
+                // Who joined a payment may outlast it, and then nobody is left who could cancel.
+                Ok(_) = cancelled.wait_for(|cancelled| *cancelled) => Why::Cancelled,
                 () = tokio::time::sleep_until(deadline) => Why::TimeOver,
             }
         };

@@ -101,7 +101,10 @@ impl<'a> Tries<'a> {
                 Step::Stop(why @ (Why::TimeOver | Why::Cancelled)) => {
                     return Err(self.ended(why, out.parts));
                 }
-                Step::Stop(why) if out.pending == 0 => return Err(self.ended(why, out.parts)),
+                // What is cancelled waits for nothing, also when it was refused before that.
+                Step::Stop(why) if out.pending == 0 || *self.cancelled.borrow() => {
+                    return Err(self.ended(why, out.parts));
+                }
                 Step::Stop(why) => (why, self.deadline.min(Instant::now() + SETTLE_GRACE)),
             };
             let over = tokio::select! {

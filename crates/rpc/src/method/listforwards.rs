@@ -36,9 +36,9 @@ params! {
 pub struct Forward {
     /// Its place among all, from 1.
     pub created_index: u64,
-    /// The channel it came in by. `0x0x0` if it is not known: the channel was closed by then.
+    /// The channel it came in by. `0x0x0` if it is not known.
     pub in_channel: Scid,
-    /// Its number in that channel.
+    /// Its number in that channel. Of one that failed it is known if no other one there can be meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_htlc_id: Option<u64>,
     /// What came in; 0 if it is not known.
