@@ -103,7 +103,10 @@ fn close_dear(mut dear: Dear) -> Vec<bitcoin::Witness> {
     });
     assert_eq!(record["payment_hash"], hash);
 
-    // What waited for bob's objections, and the refund after that.
+    // What waited for bob's objections, 144 blocks, and the refund after that.
+    for _ in 0..12 {
+        dear.mine(12);
+    }
     wait_for("all outputs in the wallet", || {
         dear.mine(12);
         let account = Account::of(&dear, txid, from_height);
