@@ -15,7 +15,7 @@ use std::fmt;
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 
 /// How deep arrays and objects may stand in each other. No method needs more than five.
-pub const NESTING_MAX: usize = 64;
+pub const NESTING_MAX: usize = u64::BITS as usize;
 
 /// How much of a request that cannot be parsed is repeated in the error, in bytes.
 pub const QUOTED_BYTES_MAX: usize = 1 << 10;
@@ -111,6 +111,9 @@ pub struct Decoder {
     scanned: usize,
     state: State,
     depth: usize,
+    /// Of each level that is open whether it is an array, the innermost in the lowest bit: as many bits as
+    /// there are levels.
+    arrays: u64,
     /// Set after a fatal refusal: nothing more is read.
     dead: bool,
 }
@@ -131,6 +134,7 @@ impl Decoder {
             scanned: 0,
             state: State::Between,
             depth: 0,
+            arrays: 0,
             dead: false,
         }
     }
@@ -173,6 +177,7 @@ impl Decoder {
         self.scanned = 0;
         self.state = State::Between;
         self.depth = 0;
+        self.arrays = 0;
         if matches!(&frame, Frame::Refused(refusal) if refusal.after != After::Usable) {
             self.dead = true;
             self.buffer = Vec::new();
@@ -206,8 +211,14 @@ impl Decoder {
                     if self.depth > NESTING_MAX {
                         return Some(Found::TooDeep);
                     }
+                    self.arrays = self.arrays << 1 | u64::from(*byte == b'[');
                 }
                 (State::Nested, b'}' | b']') => {
+                    // One that closes what is not open would be waited for in vain.
+                    if (self.arrays & 1 == 1) != (*byte == b']') {
+                        return Some(Found::Garbage);
+                    }
+                    self.arrays >>= 1;
                     self.depth -= 1;
                     if self.depth == 0 {
                         return Some(Found::Value);

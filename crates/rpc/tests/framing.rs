@@ -85,6 +85,14 @@ fn every_row_of_the_framing_table() {
             r#"null -32600 Failed to parse RPC JSON response '{"a" b}' (stops reading)"#,
         ),
         (
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","params":[}"#,
+            r#"null -32600 Failed to parse RPC JSON response '{"jsonrpc":"2.0","id":1,"method":"m","params":[}' (stops reading)"#,
+        ),
+        (
+            r#"[{"a":["x"}]"#,
+            r#"null -32600 Failed to parse RPC JSON response '[{"a":["x"}' (stops reading)"#,
+        ),
+        (
             r#"{"a":1]"#,
             r#"null -32600 Failed to parse RPC JSON response '{"a":1]' (stops reading)"#,
         ),
