@@ -12,12 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bitcoin::secp256k1::PublicKey;
 use lightning::ln::msgs::{
-    BaseMessageHandler, ChannelAnnouncement, ChannelUpdate, Init, LightningError, MessageSendEvent,
-    NodeAnnouncement, QueryChannelRange, QueryShortChannelIds, ReplyChannelRange,
+    BaseMessageHandler, ChannelAnnouncement, ChannelUpdate, ErrorAction, Init, LightningError,
+    MessageSendEvent, NodeAnnouncement, QueryChannelRange, QueryShortChannelIds, ReplyChannelRange,
     ReplyShortChannelIdsEnd, RoutingMessageHandler,
 };
 use lightning::routing::gossip::NodeId as GossipId;
 use lightning::types::features::{InitFeatures, NodeFeatures};
+use lightning::util::logger::Level;
 use tokio::sync::Notify;
 
 use crate::ldk::{Gossip, Graph};
@@ -25,6 +26,13 @@ use crate::ldk::{Gossip, Graph};
 /// Updates kept for channels that are not announced yet. Two directions of every channel that a
 /// batch of openings confirms in one block; when there are more, the oldest goes, as it does in LDK.
 const EARLY_UPDATES_MAX: usize = 256;
+
+/// Channels of the network that are taken in: some times as many as there are. Who announces them shows no
+/// coins for them here, so that without a limit anybody could fill the memory.
+const CHANNELS_MAX: usize = 300_000;
+
+/// Addresses of a node that is taken in.
+const ADDRESSES_MAX: usize = 32;
 
 /// BOLT 7's `message_flags`: the update is of a channel that will not be announced.
 const DONT_FORWARD: u8 = 1 << 1;
@@ -37,6 +45,7 @@ pub(crate) struct PatientGossip {
     our_id: GossipId,
     /// Told when a channel of ours is new in the graph: before, nobody takes what we tell of ourselves.
     ours: Arc<Notify>,
+    channels_max: usize,
 }
 
 #[derive(Default)]
@@ -56,6 +65,7 @@ impl PatientGossip {
             early: Mutex::default(),
             our_id: GossipId::from_pubkey(our_id),
             ours: Arc::default(),
+            channels_max: CHANNELS_MAX,
         }
     }
 
@@ -66,6 +76,10 @@ impl PatientGossip {
 
     fn early(&self) -> MutexGuard<'_, Early> {
         self.early.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_full(&self) -> bool {
+        self.graph.read_only().channels().len() >= self.channels_max
     }
 
     fn is_announced(&self, scid: u64) -> bool {
@@ -108,6 +122,14 @@ impl PatientGossip {
     }
 }
 
+/// A message that is not taken in, without a word to the peer.
+fn passed_over(why: &str) -> LightningError {
+    LightningError {
+        err: why.to_owned(),
+        action: ErrorAction::IgnoreAndLog(Level::Debug),
+    }
+}
+
 impl BaseMessageHandler for PatientGossip {
     /// LDK's peer manager reads this after it has put our own announcements into the graph. It takes
     /// such an update into the graph, and sends it to our other peers.
@@ -140,6 +162,9 @@ impl RoutingMessageHandler for PatientGossip {
         peer: Option<PublicKey>,
         announcement: &NodeAnnouncement,
     ) -> Result<bool, LightningError> {
+        if announcement.contents.addresses.len() > ADDRESSES_MAX {
+            return Err(passed_over("more addresses than any node has"));
+        }
         self.gossip.handle_node_announcement(peer, announcement)
     }
 
@@ -148,6 +173,13 @@ impl RoutingMessageHandler for PatientGossip {
         peer: Option<PublicKey>,
         announcement: &ChannelAnnouncement,
     ) -> Result<bool, LightningError> {
+        // What comes from no peer is of a channel of our own.
+        if peer.is_some()
+            && self.is_full()
+            && !self.is_announced(announcement.contents.short_channel_id)
+        {
+            return Err(passed_over("more channels than are kept"));
+        }
         let taken = self
             .gossip
             .handle_channel_announcement(peer, announcement)?;
@@ -326,6 +358,24 @@ mod tests {
         let graph = patient.graph.read_only();
         let direction = graph.channel(SCID)?.one_to_two.as_ref()?;
         Some(direction.fees.base_msat)
+    }
+
+    #[test]
+    fn of_peers_no_more_channels_are_taken_in_than_there_is_room_for() {
+        let patient = PatientGossip {
+            channels_max: 2,
+            ..patient()
+        };
+        let peer = Some(key(1).public_key(&Secp256k1::new()));
+        let announced = |by, scid| patient.handle_channel_announcement(by, &announcement(scid));
+        for scid in [SCID, SCID + 1] {
+            announced(peer, scid).unwrap();
+        }
+        announced(peer, SCID + 2).unwrap_err();
+        assert_eq!(patient.graph.read_only().channels().len(), 2);
+        // One of our own has its place.
+        announced(None, SCID + 2).unwrap();
+        assert_eq!(patient.graph.read_only().channels().len(), 3);
     }
 
     #[test]
