@@ -11,6 +11,7 @@ pub mod config;
 mod convert;
 pub mod daemon;
 pub mod demo;
+mod descriptors;
 mod error;
 pub mod import;
 mod listing;

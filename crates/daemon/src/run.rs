@@ -23,6 +23,7 @@ use crate::autoclean::Autoclean;
 use crate::backup;
 use crate::config::{ChainAuth, Config, Network};
 use crate::daemon::{Daemon, Methods};
+use crate::descriptors;
 use crate::server::{self, Bound};
 
 /// Name of the store in the network's directory.
@@ -88,6 +89,7 @@ pub async fn start_with(config: Config, passphrase: Option<Passphrase>) -> Resul
         announce: config.announce.clone(),
         passphrase,
         proxy: config.proxy,
+        inbound_peers_max: descriptors::inbound_peers_max(),
         anchor_reserve: config.min_emergency,
     };
     let broadcaster = Arc::new(Broadcaster::start(client.clone()));

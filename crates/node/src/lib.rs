@@ -144,6 +144,8 @@ pub struct NodeConfig {
     pub passphrase: Option<Passphrase>,
     /// A SOCKS5 proxy, Tor's, through which all other nodes are dialled. None dials them directly.
     pub proxy: Option<SocketAddr>,
+    /// Peers that may have dialled us at once; each takes two file descriptors.
+    pub inbound_peers_max: usize,
     /// What the wallet keeps for each channel with anchors, to raise the fees of its transactions.
     pub anchor_reserve: Amount,
 }

@@ -37,8 +37,6 @@ const LOOK: Duration = Duration::from_millis(250);
 /// First and longest pause between two tries at one peer.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// Inbound connections at once; LDK keeps a few hundred kB for each.
-const INBOUND_MAX: usize = 1_000;
 
 /// Why a peer is not connected.
 #[derive(Debug, Error)]
@@ -130,7 +128,7 @@ pub(crate) async fn meet(
 
 /// Accepts connections until `stop`.
 async fn listen(inner: Arc<Inner>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
-    let places = Arc::new(tokio::sync::Semaphore::new(INBOUND_MAX));
+    let places = Arc::new(tokio::sync::Semaphore::new(inner.config.inbound_peers_max));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -146,7 +144,7 @@ async fn listen(inner: Arc<Inner>, listener: TcpListener, mut stop: watch::Recei
         };
         let Ok(place) = places.clone().try_acquire_owned() else {
             tracing::warn!(
-                limit = INBOUND_MAX,
+                limit = inner.config.inbound_peers_max,
                 "too many inbound connections; one refused"
             );
             continue;
