@@ -148,6 +148,11 @@ impl Written {
         }
     }
 
+    /// Whether a channel was agreed on, open or closed.
+    pub(crate) fn knows(&self, id: &ChannelId) -> bool {
+        self.lock().contains_key(id)
+    }
+
     /// The short_channel_id of a channel, open or closed.
     pub(crate) fn short_channel_id(&self, id: &ChannelId) -> Option<u64> {
         self.lock().get(id)?.short_channel_id

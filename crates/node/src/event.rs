@@ -191,7 +191,10 @@ async fn of_channel(inner: &Arc<Inner>, event: Event) -> Option<Event> {
 async fn on_chain(inner: &Arc<Inner>, event: Event) -> Result<(), ReplayEvent> {
     match event {
         Event::BumpTransaction(ref bump) => fee_bump::raise(inner, bump).await,
-        Event::DiscardFunding { funding_info, .. } => inner.discard_funding(&funding_info),
+        Event::DiscardFunding {
+            channel_id,
+            funding_info,
+        } => inner.discard_funding(&channel_id, &funding_info),
         Event::SpendableOutputs {
             outputs,
             channel_id,

@@ -81,6 +81,7 @@ use bitcoin::secp256k1::PublicKey;
 use bitcoin::{Address, Amount, FeeRate, Network, Txid};
 use lightning::events::FundingInfo;
 use lightning::ln::channelmanager::PaymentId as LdkPaymentId;
+use lightning::ln::types::ChannelId;
 use lightning::util::config::UserConfig;
 use sendpay_chain::client::{Broadcaster, ChainClient, Fees};
 use sendpay_ledger::{Begun, Failure, Invoice, Ledger, NodeId, PaymentHash, Preimage, Store};
@@ -236,8 +237,13 @@ impl Inner {
         FeeRate::from_sat_per_kwu(u64::from(per_kw))
     }
 
-    /// A funding transaction that will never be used: its coins are free again.
-    pub(crate) fn discard_funding(&self, info: &FundingInfo) {
+    /// A funding transaction that will never be used: its coins are free again. Not that of a channel that
+    /// was agreed on: LDK discards it too when the channel closes while its state is being written, and it is
+    /// with the chain.
+    pub(crate) fn discard_funding(&self, channel_id: &ChannelId, info: &FundingInfo) {
+        if self.written.knows(channel_id) {
+            return;
+        }
         match info {
             FundingInfo::Tx { transaction } => {
                 drop(self.wallet.forget(transaction.compute_txid()));
