@@ -292,6 +292,8 @@ pub(crate) async fn fund(
     let spend = Spend {
         script,
         amount: Some(amount),
+        // This channel is among those that there are by now, and so may others be.
+        keep: reserve::needed(inner, 0),
         ..spend
     };
     let transaction = match inner.wallet.pay(spend).await {
