@@ -75,9 +75,10 @@ pub(crate) fn htlcs(
     )
 }
 
-/// Whether a hash can be paid in another way, and why.
-pub(crate) fn safe_to_retry(standing: &Standing) -> (bool, &'static str) {
+/// Whether a hash can be paid in another way, and why; `is_running` says that a payment of it is under way.
+pub(crate) fn safe_to_retry(standing: &Standing, is_running: bool) -> (bool, &'static str) {
     match standing {
+        Standing::Free if is_running => (false, "a payment of it is under way and may send again"),
         Standing::Free => (true, NOTHING_OUT),
         Standing::Complete => (false, "it is paid"),
         Standing::Pending(_) => (false, "an HTLC of it is out and may be claimed"),

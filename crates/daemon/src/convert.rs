@@ -5,7 +5,7 @@
 
 use sendpay_ledger as ledger;
 use sendpay_ledger::Status;
-use sendpay_node::code;
+use sendpay_node::{Paying, code};
 use sendpay_rpc::failcode;
 use sendpay_rpc::method::listinvoices::InvoiceRecord;
 use sendpay_rpc::method::listpays::PaymentGroup;
@@ -88,19 +88,39 @@ pub(crate) fn failure_text<Text: AsRef<str>>(failure: &ledger::Failure<Text>) ->
     }
 }
 
-/// A group as `listpays` shows it at that height, without its parts.
-pub(crate) fn group(group: &ledger::Group, height: u32, amounts: Amounts) -> PaymentGroup<&str> {
+/// Whether a group has failed so far, and more of it may be sent.
+pub(crate) fn is_between_tries(group: &ledger::Group, paying: Option<&Paying>) -> bool {
+    group.status == ledger::Status::Failed
+        && paying.is_some_and(|paying| paying.groupid == Some(group.groupid))
+}
+
+/// A group as `listpays` shows it at that height, without its parts. What is under way of its hash says
+/// whether it has ended: between two tries it is pending.
+pub(crate) fn group<'g>(
+    group: &'g ledger::Group,
+    paying: Option<&Paying>,
+    height: u32,
+    amounts: Amounts,
+) -> PaymentGroup<&'g str> {
     let (bolt11, bolt12) = invoice_members(group.bolt11.as_deref());
-    let (safe_to_retry, safe_to_retry_reason) = attempts::safe_to_retry(&group.standing);
+    let (safe_to_retry, safe_to_retry_reason) =
+        attempts::safe_to_retry(&group.standing, paying.is_some());
+    let goes_on = is_between_tries(group, paying);
     PaymentGroup {
         bolt11,
         bolt12,
         description: group.description.as_deref(),
         destination: group.destination.map(node_id),
         payment_hash: hash(group.payment_hash),
-        status: status(group.status),
+        status: match goes_on {
+            true => status(ledger::Status::Pending),
+            false => status(group.status),
+        },
         created_at: group.created_at_ms / MILLIS,
-        completed_at: group.completed_at_ms.map(|at| at / MILLIS),
+        completed_at: group
+            .completed_at_ms
+            .filter(|_| !goes_on)
+            .map(|at| at / MILLIS),
         label: group.label.as_deref(),
         preimage: group.preimage.map(secret),
         amount_msat: group
@@ -110,7 +130,10 @@ pub(crate) fn group(group: &ledger::Group, height: u32, amounts: Amounts) -> Pay
         number_of_parts: Some(group.number_of_parts).filter(|parts| *parts > 1),
         created_index: group.created_index,
         updated_index: group.updated_index,
-        htlcs: attempts::htlcs(&group.standing, height, amounts),
+        htlcs: match goes_on {
+            true => Some(Vec::new()),
+            false => attempts::htlcs(&group.standing, height, amounts),
+        },
         safe_to_retry,
         safe_to_retry_reason,
         attempts: None,

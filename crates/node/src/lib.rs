@@ -109,7 +109,7 @@ pub use network::{Announced, NetworkChannel, NetworkFilter, NetworkListing, Netw
 pub use new_invoice::{
     CLTV_MAX, CLTV_MIN, HOLD_CLTV_DEFAULT, NewBolt11, NewInvoiceError, RouteHints,
 };
-pub use pay::{KeySend, PaidInvoice, Pay, PayError, Tried, Unsent, Why, new_preimage};
+pub use pay::{KeySend, PaidInvoice, Pay, PayError, Paying, Tried, Unsent, Why, new_preimage};
 pub use payment::{FirstHopError, SendPay, SendPayError, Spontaneous, StartCheckError};
 pub use peer::{ConnectError, Peer};
 pub use recovery::{
@@ -472,7 +472,17 @@ impl Node {
 
     /// Ends further tries of a payment that is under way; false when none of that hash is.
     pub fn cancel_pay(&self, hash: &PaymentHash) -> bool {
-        self.inner.cancel_pay(hash)
+        self.inner.paying.cancel(hash)
+    }
+
+    /// The payment of this hash that is under way, if one is.
+    pub fn paying(&self, hash: &PaymentHash) -> Option<Paying> {
+        self.inner.paying.paying(hash)
+    }
+
+    /// Every payment that is under way.
+    pub fn all_paying(&self) -> HashMap<PaymentHash, Paying> {
+        self.inner.paying.all()
     }
 
     /// Pays a node that has made no invoice.

@@ -15,6 +15,7 @@
 //! | `pay/in_flight.rs` | what is out over each channel meanwhile |
 //! | `pay/earlier.rs` | what earlier tries of the hash came to |
 //! | `pay/outcome.rs` | what it comes to |
+//! | `pay/running.rs` | those that are under way |
 
 mod earlier;
 mod goal;
@@ -23,13 +24,13 @@ mod keysend;
 mod knowledge;
 mod outcome;
 mod route;
+mod running;
 mod tries;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use sendpay_ledger::{KeepRequestError, KeptRequest, Msat, NodeId, PaymentHash, RequestKey};
+use sendpay_ledger::{KeepRequestError, KeptRequest, Msat, NodeId, RequestKey};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -37,6 +38,9 @@ use self::earlier::{paid_group, settle_earlier, settle_kept};
 pub(crate) use self::goal::Goal;
 pub use self::keysend::{KeySend, new_preimage};
 pub use self::outcome::{PaidInvoice, PayError, Tried, Unsent, Why};
+pub use self::running::Paying;
+use self::running::Run;
+pub(crate) use self::running::Running;
 use self::tries::Tries;
 use crate::Inner;
 use crate::bolt11::decode;
@@ -81,18 +85,6 @@ struct Joined {
     cancelled: watch::Receiver<bool>,
 }
 
-/// A payment under way in this process.
-struct Run {
-    amount_msat: Msat,
-    request: Option<RequestKey>,
-    outcome: watch::Receiver<Outcome>,
-    cancel: watch::Sender<bool>,
-}
-
-/// Payments under way in this process, so that a second `pay` joins the first.
-#[derive(Default)]
-pub(crate) struct Running(Mutex<HashMap<PaymentHash, Run>>);
-
 impl Inner {
     /// Pays an invoice, or joins a payment of it that is under way.
     pub(crate) async fn pay(self: &Arc<Self>, pay: Pay) -> Result<PaidInvoice, PayError> {
@@ -129,7 +121,7 @@ impl Inner {
         goal: Goal,
         deadline: Instant,
     ) -> Result<(watch::Receiver<Outcome>, Option<Joined>), PayError> {
-        let mut running = self.paying.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.paying.lock();
         let (hash, asked) = (goal.payment_hash, goal.amount_msat);
         let other_request = running
             .values()
@@ -156,6 +148,7 @@ impl Inner {
         let run = Run {
             amount_msat: asked,
             request: goal.request.clone(),
+            groupid: None,
             outcome: outcome.clone(),
             cancel,
         };
@@ -164,27 +157,10 @@ impl Inner {
         // A task of its own: who asked may go away, the payment goes on.
         tokio::spawn(async move {
             let result = pay_once(&inner, goal, deadline, cancelled).await;
-            let running = &inner.paying.0;
-            running
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&hash);
+            inner.paying.lock().remove(&hash);
             done.send_replace(Some(result));
         });
         Ok((outcome, None))
-    }
-
-    /// Ends further tries of a payment that is under way in this process; false when none is. What is
-    /// out stays out until it settles.
-    pub(crate) fn cancel_pay(&self, hash: &PaymentHash) -> bool {
-        let running = self.paying.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match running.get(hash) {
-            Some(run) => {
-                run.cancel.send_replace(true);
-                true
-            }
-            None => false,
-        }
     }
 }
 

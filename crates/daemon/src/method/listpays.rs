@@ -1,8 +1,10 @@
 //! `listpays`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use sendpay_ledger::{Cursor, Filter, Ledger, ReadError};
+use sendpay_ledger::{Cursor, Filter, Group, PaymentHash, ReadError, Status};
+use sendpay_node::{Node, Paying};
 use sendpay_rpc::method::listpays::{ListPays, PaymentGroup};
 use sendpay_rpc::value::{Amounts, InvoiceString};
 
@@ -21,7 +23,8 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: ListPays, reply: Reply) {
         Err(error) => return reply.error(&error),
     };
     let listing = Listing {
-        ledger: daemon.node().ledger().clone(),
+        node: daemon.node().clone(),
+        failed_only: filter.status == Some(Status::Failed),
         filter,
         height: daemon.node().height(),
         amounts: daemon.amounts(),
@@ -35,8 +38,10 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: ListPays, reply: Reply) {
 }
 
 struct Listing {
-    ledger: Ledger,
+    node: Node,
     filter: Filter,
+    /// Only what has failed was asked for.
+    failed_only: bool,
     height: u32,
     amounts: Amounts,
     /// The invoice that was asked for.
@@ -50,25 +55,50 @@ impl Source for Listing {
         rows_max: usize,
         rows: &mut Rows,
     ) -> Result<Option<Cursor>, ReadError> {
-        self.ledger
+        let under_way = self.under_way();
+        self.node
+            .ledger()
             .groups_page(&self.filter, after, rows_max, &mut |group| {
-                rows.push(&self.shown(group));
+                if let Some(shown) = self.shown(group, &under_way) {
+                    rows.push(&shown);
+                }
             })
     }
 
     fn ahead(&self, after: Cursor, rows: usize) -> Result<Option<Cursor>, ReadError> {
-        self.ledger.groups_ahead(&self.filter, after, rows)
+        self.node.ledger().groups_ahead(&self.filter, after, rows)
     }
 }
 
 impl Listing {
-    fn shown<'a>(&'a self, group: &'a sendpay_ledger::Group) -> PaymentGroup<&'a str> {
-        let mut shown = convert::group(group, self.height, self.amounts);
+    /// Before the read: what ends after this has its end in what is read, or is taken to be under way still.
+    fn under_way(&self) -> HashMap<PaymentHash, Paying> {
+        self.node.all_paying()
+    }
+
+    /// A group as it is shown, unless it has not failed yet and only what has was asked for.
+    fn shown<'a>(
+        &'a self,
+        group: &'a Group,
+        under_way: &HashMap<PaymentHash, Paying>,
+    ) -> Option<PaymentGroup<&'a str>> {
+        let paying = match group.status {
+            Status::Failed => under_way
+                .get(&group.payment_hash)
+                .cloned()
+                // Begun since.
+                .or_else(|| self.node.paying(&group.payment_hash)),
+            Status::Pending | Status::Complete => None,
+        };
+        if self.failed_only && convert::is_between_tries(group, paying.as_ref()) {
+            return None;
+        }
+        let mut shown = convert::group(group, paying.as_ref(), self.height, self.amounts);
         if shown.bolt11.is_none() && shown.bolt12.is_none() {
             // CLN shows the invoice that was asked for where none was recorded.
             shown.bolt11 = self.asked.as_deref();
         }
-        shown
+        Some(shown)
     }
 }
 
@@ -83,11 +113,13 @@ impl Source for WithParts {
         rows: &mut Rows,
     ) -> Result<Option<Cursor>, ReadError> {
         let Listing {
-            ledger,
+            node,
             filter,
             amounts,
             ..
         } = &self.0;
+        let ledger = node.ledger();
+        let under_way = self.0.under_way();
         let rows_max = rows_max.min(TRIES_WITH_PARTS_A_PAGE);
         let mut groups = Vec::new();
         let next = ledger.groups_page(filter, after, rows_max, &mut |group| {
@@ -97,9 +129,10 @@ impl Source for WithParts {
         for group in &groups {
             let parts = ledger.group(group.payment_hash, group.groupid)?;
             let parts = parts.iter().map(|part| attempts::attempt(part, *amounts));
-            let mut shown = self.0.shown(group);
-            shown.attempts = Some(parts.collect());
-            rows.push(&shown);
+            if let Some(mut shown) = self.0.shown(group, &under_way) {
+                shown.attempts = Some(parts.collect());
+                rows.push(&shown);
+            }
         }
         Ok(next)
     }

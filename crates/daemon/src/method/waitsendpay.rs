@@ -37,20 +37,37 @@ pub(super) async fn run(daemon: &Arc<Daemon>, params: WaitSendPay) -> Result<Sho
     loop {
         // Registered before the look, so that no change falls in between.
         let changed = ledger.changed(hash);
-        if let Some(outcome) = look(daemon, &wanted)? {
+        let paying = daemon.node().paying(&hash);
+        let goes_on = paying
+            .as_ref()
+            .is_some_and(|paying| paying.groupid == Some(wanted.groupid));
+        if let Some(outcome) = look(daemon, &wanted, goes_on)? {
             return outcome;
         }
+        let news = async {
+            match paying {
+                Some(paying) => tokio::select! {
+                    () = changed => {}
+                    () = paying.ended() => {}
+                },
+                None => changed.await,
+            }
+        };
         match deadline {
-            None => changed.await,
-            Some(deadline) => timeout_at(deadline, changed)
+            None => news.await,
+            Some(deadline) => timeout_at(deadline, news)
                 .await
                 .map_err(|_| RpcError::new(Code::PayInProgress, "Timed out while waiting"))?,
         }
     }
 }
 
-/// The outcome, if there is one yet.
-fn look(daemon: &Daemon, wanted: &Wanted) -> Result<Option<Result<Shown, RpcError>>, RpcError> {
+/// The outcome, if there is one yet; `goes_on` says that more of the group may be sent.
+fn look(
+    daemon: &Daemon,
+    wanted: &Wanted,
+    goes_on: bool,
+) -> Result<Option<Result<Shown, RpcError>>, RpcError> {
     let ledger = daemon.node().ledger();
     let Wanted {
         payment_hash,
@@ -60,6 +77,7 @@ fn look(daemon: &Daemon, wanted: &Wanted) -> Result<Option<Result<Shown, RpcErro
     let part = ledger
         .payment(payment_hash, groupid, partid.unwrap_or(0))
         .map_err(error::read)?;
+    let is_whole = part.is_none() && partid.is_none();
     let parts = match (part, partid) {
         (Some(part), _) => vec![part],
         // A group without a part 0 is waited for as a whole.
@@ -78,8 +96,9 @@ fn look(daemon: &Daemon, wanted: &Wanted) -> Result<Option<Result<Shown, RpcErro
     }
     // Parts that failed on the way do not matter to a payment that others completed.
     let complete: Option<&Payment> = with(Status::Complete).max_by_key(|part| part.updated_index);
-    Ok(Some(match complete {
-        Some(part) => Ok(convert::payment(part, amounts)),
-        None => Err(error::failed(last, amounts)),
-    }))
+    Ok(match complete {
+        Some(part) => Some(Ok(convert::payment(part, amounts))),
+        None if is_whole && goes_on => None,
+        None => Some(Err(error::failed(last, amounts))),
+    })
 }

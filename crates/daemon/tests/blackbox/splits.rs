@@ -45,10 +45,23 @@ const SPLIT_MSAT: u64 = 1_000_000_000;
 fn only_a_split_in_three_passes_and_it_is_found() {
     let net = Diamond::with(FAR_SAT, LIQUIDITY_SAT);
     let invoice = net.dave.invoice("split", SPLIT_MSAT);
-    let paid = net.alice.call("xpay", json!([invoice["bolt11"]]));
+    let asked = net.alice.call_later("xpay", json!([invoice["bolt11"]]));
+    // Between two tries nothing is out. It has not failed for that, and must not be paid in another way.
+    let by_hash = json!({"payment_hash": invoice["payment_hash"]});
+    while !asked.is_finished() {
+        for params in [by_hash.clone(), json!({"status": "failed"})] {
+            let listed = net.alice.call("listpays", params);
+            for pay in listed["pays"].as_array().unwrap() {
+                assert_ne!(pay["status"], "failed", "{pay}");
+                assert_eq!(pay["safe_to_retry"], false, "{pay}");
+            }
+        }
+    }
+    let paid = asked.join().unwrap().unwrap();
     assert_eq!(msat(&paid["amount_msat"]), SPLIT_MSAT, "{paid}");
     assert_eq!(received(&net.dave, &invoice), SPLIT_MSAT);
     let records = settled(&net.alice, &invoice);
+    assert!(!with(&records, "failed").is_empty(), "one try was enough");
     let complete = with(&records, "complete");
     let sum: u64 = complete.iter().map(|part| msat(&part["amount_msat"])).sum();
     assert_eq!(sum, SPLIT_MSAT);

@@ -240,6 +240,7 @@ impl<'a> Tries<'a> {
 
     fn begun(&mut self, groupid: u64) {
         self.groupid = Some(groupid);
+        self.inner.paying.begun(&self.goal.payment_hash, groupid);
         self.next_partid += 1;
     }
 

@@ -26,7 +26,8 @@ params! {
         optional bolt11: InvoiceString,
         /// Only tries at this payment_hash.
         optional payment_hash: Hash32,
-        /// Only tries with this status.
+        /// Only tries with this status. By *pending* those are found that have a part out: not one that a
+        /// `pay` is just making its next part of, which is shown as pending otherwise.
         optional status: PaymentStatus,
         /// The order to list in: `created` by the first part's created_index, `updated` by the
         /// greatest updated_index of a part. Tries that never changed come first by `updated`, and
@@ -117,8 +118,8 @@ pub struct PaymentGroup<Text = String> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub htlcs: Option<Vec<OutgoingHtlc>>,
     /// Whether what this was to pay can be paid in another way and is not paid twice: *false* while
-    /// any part of the payment_hash may still complete, or if one has. This daemon itself never
-    /// pays a payment_hash twice.
+    /// any part of the payment_hash may still complete, or if one has, and while a `pay` of it is under
+    /// way, which may send another. This daemon itself never pays a payment_hash twice.
     pub safe_to_retry: bool,
     /// Why, in a line.
     pub safe_to_retry_reason: Text,
