@@ -16,3 +16,4 @@ mod repeat;
 mod requests;
 mod retire;
 mod scene;
+mod unknown_amounts;
