@@ -284,7 +284,7 @@ fn check(ledger: &Ledger, filter: &Filter, looked_at: usize, page: usize) {
 }
 
 /// Reads a listing to its end, wherever possible up to where the page after the next begins.
-fn stretches(
+pub(crate) fn stretches(
     ahead: impl Fn(Cursor) -> Option<Cursor>,
     mut page: impl FnMut(Option<Cursor>) -> Option<Cursor>,
 ) {

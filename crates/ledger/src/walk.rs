@@ -417,6 +417,11 @@ fn within_times(
     Ok(Some(window))
 }
 
+/// Whether ranges of times leave out blocks of records.
+pub(crate) fn leaves_out_blocks(wanted: &Wanted<'_>, phase: Phase, kind: Kind) -> bool {
+    block_condition(wanted, phase, kind).is_some()
+}
+
 /// What holds of a block that may have a record in the ranges of times, and the table of such blocks.
 fn block_condition(
     wanted: &Wanted<'_>,
