@@ -401,6 +401,20 @@ CREATE TRIGGER invoice_imported BEFORE UPDATE OF state, preimage, claim_deadline
     claiming, pay_index, amount_received_msat, paid_at, origin, origin_id ON invoice WHEN OLD.origin <> 0
 BEGIN SELECT RAISE(ABORT, 'an imported invoice is history'); END;
 
+-- The places by updated_index that invoices have left, and the one that each was left for: a listing
+-- shows an invoice where it stood when the listing began, however often it changes meanwhile.
+CREATE TABLE invoice_place (
+    left_at INTEGER PRIMARY KEY CHECK (left_at > place),
+    place INTEGER NOT NULL,
+    invoice_index INTEGER NOT NULL
+) STRICT;
+CREATE INDEX invoice_place_of ON invoice_place (invoice_index, place);
+CREATE TRIGGER invoice_place_left AFTER UPDATE OF updated_index ON invoice
+WHEN NEW.updated_index <> OLD.updated_index
+BEGIN INSERT INTO invoice_place VALUES (NEW.updated_index, OLD.updated_index, NEW.created_index); END;
+CREATE TRIGGER invoice_place_gone AFTER DELETE ON invoice
+BEGIN DELETE FROM invoice_place WHERE invoice_index = OLD.created_index; END;
+
 -- The log of deletions of invoices: what `wait` tells of them, and that no number is given twice.
 CREATE TABLE deleted_invoice (
     deleted_index INTEGER PRIMARY KEY CHECK (deleted_index > 0),

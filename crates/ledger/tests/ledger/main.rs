@@ -9,6 +9,7 @@
 mod follow;
 mod imports;
 mod invoice_ends;
+mod invoice_lists;
 mod invoices;
 mod paging;
 mod promises;
