@@ -90,7 +90,9 @@ fn step(
     let range = walk::range(walk, position.phase, &tests);
     let mut statement = connection.prepare_cached(&format!(
         "SELECT status, count(*), sum(amount_msat / {BASE}), sum(amount_msat % {BASE}),
-             sum(amount_sent_msat / {BASE}), sum(amount_sent_msat % {BASE})
+             sum(amount_sent_msat / {BASE}), sum(amount_sent_msat % {BASE}),
+             sum((amount_msat = 0) * amount_sent_msat / {BASE}),
+             sum((amount_msat = 0) * amount_sent_msat % {BASE})
          FROM payment {range} GROUP BY status"
     ))?;
     let numbers = Numbers {
@@ -116,19 +118,24 @@ pub(crate) fn decode_sum(row: &rusqlite::Row<'_>) -> Result<Sum, rusqlite::Error
         count: number(1)?,
         amount_msat: u128::from(number(2)?) * BASE + u128::from(number(3)?),
         amount_sent_msat: u128::from(number(4)?) * BASE + u128::from(number(5)?),
+        sent_for_unknown_msat: u128::from(number(6)?) * BASE + u128::from(number(7)?),
     })
 }
 
 impl Sum {
-    /// What was paid to others to carry it, in msat; as far as it was sent at all.
+    /// What was paid to others to carry it, in msat; as far as it was sent at all, and it is known
+    /// how much of it arrived.
     pub const fn fees_msat(&self) -> u128 {
-        self.amount_sent_msat.saturating_sub(self.amount_msat)
+        self.amount_sent_msat
+            .saturating_sub(self.sent_for_unknown_msat)
+            .saturating_sub(self.amount_msat)
     }
 
     fn add(&mut self, more: Sum) {
         self.count += more.count;
         self.amount_msat += more.amount_msat;
         self.amount_sent_msat += more.amount_sent_msat;
+        self.sent_for_unknown_msat += more.sent_for_unknown_msat;
     }
 }
 

@@ -74,7 +74,8 @@ pub struct Filter {
     /// Settled in this range, in ms since 1970: never a pending record, never a group without a
     /// complete part.
     pub completed_at_ms: Span,
-    /// Delivering an amount in this range, in msat: never a failed group, which delivers nothing.
+    /// Delivering an amount in this range, in msat: never a failed group, which delivers nothing, and
+    /// never what was imported without an amount.
     pub amount_msat: Span,
     /// Failed with this RPC error code; of a group, if it failed and one of its parts did so.
     pub code: Option<i32>,
@@ -177,6 +178,8 @@ impl Wanted<'_> {
         let more = [
             (completed.from.is_some(), "completed_at >= :completed_from"),
             (completed.to.is_some(), "completed_at <= :completed_to"),
+            // 0 is an amount that nobody knows.
+            (!amount.is_all(), "amount_msat > 0"),
             (amount.from.is_some(), "amount_msat >= :amount_from"),
             (amount.to.is_some(), "amount_msat <= :amount_to"),
             (filter.code.is_some(), "code = :code"),
@@ -198,14 +201,18 @@ impl Wanted<'_> {
     }
 
     /// What must hold of every part of a group too, and need not be told of a record: no part of a
-    /// sum is above it, and none completed before the first that did. They spare most groups their
-    /// sums.
+    /// sum is above it or of an unknown amount, and none completed before the first that did. They
+    /// spare most groups their sums.
     pub(crate) fn every_part_tests(&self) -> Vec<&'static str> {
         let filter = self.filter;
         let tests = [
             (
                 filter.completed_at_ms.from.is_some(),
                 "(status <> 1 OR completed_at >= :completed_from)",
+            ),
+            (
+                !filter.amount_msat.is_all(),
+                "(status = 2 OR amount_msat > 0)",
             ),
             (
                 filter.amount_msat.to.is_some(),

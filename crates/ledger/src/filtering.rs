@@ -174,7 +174,10 @@ pub(crate) fn matches(filter: &Filter, payment: &ListedPayment) -> bool {
         && (filter.label.is_none() || filter.label == payment.label)
         && within(filter.created_at_ms, Some(payment.created_at_ms))
         && within(filter.completed_at_ms, payment.completed_at_ms)
-        && within(filter.amount_msat, Some(payment.amount_msat.msat()))
+        && within(
+            filter.amount_msat,
+            Some(payment.amount_msat.msat()).filter(|amount| *amount != 0),
+        )
         && filter
             .code
             .is_none_or(|code| failure.is_some_and(|failure| failure.code == code))
@@ -281,7 +284,7 @@ fn check(ledger: &Ledger, filter: &Filter, looked_at: usize, page: usize) {
 }
 
 /// Reads a listing to its end, wherever possible up to where the page after the next begins.
-fn stretches(
+pub(crate) fn stretches(
     ahead: impl Fn(Cursor) -> Option<Cursor>,
     mut page: impl FnMut(Option<Cursor>) -> Option<Cursor>,
 ) {
@@ -305,7 +308,11 @@ fn check_count(ledger: &Ledger, filter: &Filter, looked_at: usize, wanted: &[Lis
         let sum = expected.of_mut(payment.status);
         sum.count += 1;
         sum.amount_msat += u128::from(payment.amount_msat.msat());
-        sum.amount_sent_msat += u128::from(payment.amount_sent_msat.msat());
+        let sent = u128::from(payment.amount_sent_msat.msat());
+        sum.amount_sent_msat += sent;
+        if payment.amount_msat == Msat::ZERO {
+            sum.sent_for_unknown_msat += sent;
+        }
     }
     let mut counted = Totals::default();
     let mut after = None;

@@ -26,8 +26,8 @@ pub struct Group {
     pub groupid: u64,
     /// Complete if any part is; else pending if any part is; else failed.
     pub status: Status,
-    /// The sum over complete and pending parts, in msat; `None` when there are none. At most
-    /// [`Msat::MAX`], like the next.
+    /// The sum over complete and pending parts, in msat; `None` when there are none, or the amount of
+    /// one of them is unknown. At most [`Msat::MAX`], like the next.
     pub amount_msat: Option<Msat>,
     /// The sum over complete and pending parts, fees included, in msat.
     pub amount_sent_msat: Msat,
@@ -410,7 +410,13 @@ impl Group {
             return;
         }
         let sum = |had: Msat, more| had.checked_add(more).unwrap_or(Msat::MAX);
-        self.amount_msat = Some(sum(self.amount_msat.unwrap_or_default(), part.amount_msat));
+        self.amount_msat = match self.amount_msat {
+            // Another node did not know it, and we cannot.
+            _ if part.amount_msat == Msat::ZERO => None,
+            None if self.number_of_parts == 0 => Some(part.amount_msat),
+            // None stays None: a part before was of an unknown amount.
+            had => had.map(|had| sum(had, part.amount_msat)),
+        };
         self.amount_sent_msat = sum(self.amount_sent_msat, part.amount_sent_msat);
         self.number_of_parts += 1;
         if part.status == Status::Complete {

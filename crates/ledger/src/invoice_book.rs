@@ -1,5 +1,5 @@
 //! Keeping invoices: open, held, paid, cancelled. Paid at LDK's `PaymentClaimed`, never before. How
-//! they lapse and are deleted is in `invoice_end.rs`.
+//! they lapse and are deleted is in `invoice_end.rs`, listings are in `invoice_list.rs`.
 
 use std::sync::Arc;
 
@@ -7,15 +7,13 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use sendpay_store::Ticket;
 
 use crate::number::{next_invoice_created, next_invoice_updated, next_pay_index};
-use crate::position::{Began, Phase, Position};
 use crate::row::sql;
 use crate::{
-    AddInvoiceError, CancelError, Cancelled, Cursor, Direction, Hold, HoldError, Invoice,
-    InvoiceFilter, InvoiceKey, InvoiceState, Ledger, Msat, NewInvoice, Paid, PaidError,
-    PaymentHash, Preimage, ReadError, Violation,
+    AddInvoiceError, CancelError, Cancelled, Hold, HoldError, Invoice, InvoiceKey, InvoiceState,
+    Ledger, Msat, NewInvoice, Paid, PaidError, PaymentHash, Preimage, ReadError, Violation,
 };
 
-const COLUMNS: &str = "created_index, updated_index, label, payment_hash, preimage, \
+pub(crate) const COLUMNS: &str = "created_index, updated_index, label, payment_hash, preimage, \
     payment_secret, bolt11, description, amount_msat, created_at, expires_at, cltv, hold, state, \
     claim_deadline, amount_held_msat, pay_index, amount_received_msat, paid_at, claiming, \
     origin";
@@ -55,38 +53,6 @@ impl Ledger {
             let condition = "pay_index > ?1 ORDER BY pay_index LIMIT 1";
             find(connection, condition, [sql(pay_index)])
         })
-    }
-
-    /// Visits the next invoices, at most `rows_max`; else as [`Ledger::page`].
-    pub fn invoices_page(
-        &self,
-        filter: &InvoiceFilter,
-        after: Option<Cursor>,
-        rows_max: usize,
-        visit: &mut dyn FnMut(&Invoice),
-    ) -> Result<Option<Cursor>, ReadError> {
-        let first = Position::first(
-            filter.order,
-            Direction::Ascending,
-            filter.start,
-            Began::NEVER,
-        );
-        let mut position = after.map_or(first, |cursor| cursor.0);
-        let mut room = rows_max;
-        loop {
-            let last = self.store.read(|connection| {
-                page_of(connection, filter, position, room, &mut |invoice| {
-                    room -= 1;
-                    visit(invoice);
-                })
-            })?;
-            let next = position.next_phase(Direction::Ascending, filter.start);
-            match (last, next) {
-                (Some(last), _) if room == 0 => return Ok(Some(Cursor(last))),
-                (_, Some(next)) => position = next,
-                _ => return Ok(None),
-            }
-        }
     }
 
     /// An HTLC for a hold invoice has arrived: open becomes held. As often as it comes.
@@ -208,7 +174,7 @@ pub(crate) fn invoice_by_hash(
     find(connection, "payment_hash = ?1", [payment_hash.as_bytes()])
 }
 
-fn decode(row: &Row<'_>) -> Result<Invoice, ReadError> {
+pub(crate) fn decode(row: &Row<'_>) -> Result<Invoice, ReadError> {
     let created_index = row.get::<_, i64>(0)?.cast_unsigned();
     let impossible = |column| Violation::Value {
         created_index,
@@ -410,59 +376,4 @@ fn cancel(connection: &Connection, payment_hash: &PaymentHash) -> Result<Cancell
     Ok(Cancelled::Now(
         invoice_by_hash(connection, payment_hash)?.ok_or_else(gone)?,
     ))
-}
-
-fn page_of(
-    connection: &Connection,
-    filter: &InvoiceFilter,
-    position: Position,
-    rows_max: usize,
-    visit: &mut dyn FnMut(&Invoice),
-) -> Result<Option<Position>, ReadError> {
-    let (condition, order) = match position.phase {
-        Phase::Created => ("created_index >= :next", "created_index"),
-        Phase::Unsettled => (
-            "updated_index IS NULL AND created_index >= :next",
-            "created_index",
-        ),
-        Phase::Updated => ("updated_index >= :next", "updated_index"),
-    };
-    let label = filter.label.as_ref().map_or("", |_| "AND label = :label");
-    let hash = filter
-        .payment_hash
-        .map_or("", |_| "AND payment_hash = :hash");
-    let held = if filter.held_only {
-        "AND state = 1"
-    } else {
-        ""
-    };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM invoice WHERE {condition} {label} {hash} {held}
-         ORDER BY {order} LIMIT :rows_max"
-    ))?;
-    let (next, limit) = (
-        sql(position.next),
-        i64::try_from(rows_max).unwrap_or(i64::MAX),
-    );
-    let hash = filter.payment_hash.map(|hash| hash.0);
-    let mut params: Vec<(&str, &dyn rusqlite::ToSql)> =
-        vec![(":next", &next), (":rows_max", &limit)];
-    if let Some(label) = &filter.label {
-        params.push((":label", label));
-    }
-    if let Some(hash) = &hash {
-        params.push((":hash", hash));
-    }
-    let mut rows = statement.query(params.as_slice())?;
-    let mut last = None;
-    while let Some(row) = rows.next()? {
-        let invoice = decode(row)?;
-        let number = match position.phase {
-            Phase::Created | Phase::Unsettled => invoice.created_index,
-            Phase::Updated => invoice.updated_index.unwrap_or_default(),
-        };
-        last = position.after(number, Direction::Ascending);
-        visit(&invoice);
-    }
-    Ok(last)
 }

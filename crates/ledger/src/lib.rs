@@ -39,6 +39,7 @@ mod indexed;
 mod invoice;
 mod invoice_book;
 mod invoice_end;
+mod invoice_list;
 mod ledger;
 mod listed;
 mod nodes;

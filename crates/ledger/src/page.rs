@@ -93,7 +93,11 @@ impl Ledger {
             if walk.sorts(position.phase, kind) {
                 return Ok(None);
             }
-            if walk == Walk::All && walk::few_are_deleted(connection)? {
+            // Not where whole blocks are left out: to cut those into pieces is to look at each of them.
+            if walk == Walk::All
+                && !walk::leaves_out_blocks(&wanted, position.phase, kind)
+                && walk::few_are_deleted(connection)?
+            {
                 return Ok(position.further(rows, filter.direction).map(Cursor));
             }
             let window = walk::window(connection, &wanted, walk, position, kind, limits)?;

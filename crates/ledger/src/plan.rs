@@ -15,14 +15,14 @@ use crate::schema::LEDGER_1;
 use crate::walk::{self, Kind};
 use crate::{Aged, Direction, Filter, NodeId, PaymentHash, Span, Status};
 
-fn empty() -> Connection {
+pub(crate) fn empty() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(LEDGER_1).unwrap();
     connection
 }
 
 /// The lines of the plan, one after the other, without the look-ups of texts and nodes.
-fn plan(connection: &Connection, statement: &str) -> String {
+pub(crate) fn plan(connection: &Connection, statement: &str) -> String {
     let mut explained = connection
         .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
         .unwrap();

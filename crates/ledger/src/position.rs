@@ -41,7 +41,8 @@ pub(crate) struct Began {
 }
 
 impl Began {
-    /// For listings of what there is when they come to it.
+    /// Of a listing that has all there will ever be.
+    #[cfg(test)]
     pub(crate) const NEVER: Began = Began {
         created: BEYOND,
         updated: BEYOND,

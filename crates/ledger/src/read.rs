@@ -12,10 +12,13 @@ const WARNINGS_MAX: i64 = 100;
 /// The sums by status, in one snapshot: of what is settled as the commits keep them, of what is
 /// pending from its index.
 pub(crate) const TOTALS: &str = "\
-    SELECT status, count, amount_hi, amount_lo, sent_hi, sent_lo FROM total \
+    SELECT status, count, amount_hi, amount_lo, sent_hi, sent_lo, unknown_hi, unknown_lo \
+    FROM total \
     UNION ALL \
     SELECT status, count(*), sum(amount_msat / 1000000000), sum(amount_msat % 1000000000), \
-        sum(amount_sent_msat / 1000000000), sum(amount_sent_msat % 1000000000) \
+        sum(amount_sent_msat / 1000000000), sum(amount_sent_msat % 1000000000), \
+        sum((amount_msat = 0) * amount_sent_msat / 1000000000), \
+        sum((amount_msat = 0) * amount_sent_msat % 1000000000) \
     FROM payment WHERE status = 0 GROUP BY status";
 
 /// Why a read failed.
@@ -38,6 +41,8 @@ pub struct Sum {
     pub amount_msat: u128,
     /// What left us for them together, in msat.
     pub amount_sent_msat: u128,
+    /// Of that, what left for those whose amount is unknown, which imported ones may be.
+    pub sent_for_unknown_msat: u128,
 }
 
 /// All records, summed up.

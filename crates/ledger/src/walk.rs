@@ -172,7 +172,16 @@ pub(crate) fn with_last_numbers<T, E: From<rusqlite::Error>>(
     connection: &Connection,
     read: impl FnOnce(Began) -> Result<T, E>,
 ) -> Result<T, E> {
-    let mut statement = connection.prepare_cached("SELECT created, updated FROM counter")?;
+    with_last_numbers_of(connection, "SELECT created, updated FROM counter", read)
+}
+
+/// The same of the created and updated numbers that this statement reads.
+pub(crate) fn with_last_numbers_of<T, E: From<rusqlite::Error>>(
+    connection: &Connection,
+    statement: &str,
+    read: impl FnOnce(Began) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut statement = connection.prepare_cached(statement)?;
     // The statement is not at its end while this is there.
     let mut rows = statement.query([])?;
     let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
@@ -415,6 +424,11 @@ fn within_times(
         }
     }
     Ok(Some(window))
+}
+
+/// Whether ranges of times leave out blocks of records.
+pub(crate) fn leaves_out_blocks(wanted: &Wanted<'_>, phase: Phase, kind: Kind) -> bool {
+    block_condition(wanted, phase, kind).is_some()
 }
 
 /// What holds of a block that may have a record in the ranges of times, and the table of such blocks.

@@ -202,14 +202,17 @@ BEGIN SELECT RAISE(ABORT, 'L5: settlements are numbered in their order'); END;
 
 -- Sums of what is settled, by status, in units of 10^9 msat (hi) and the rest (lo), so that they
 -- cannot overflow. What is pending is little, and is summed up by its index: each payment changes a
--- sum once, at its end, and not three times.
+-- sum once, at its end, and not three times. unknown is the part of sent that is of records whose
+-- amount nobody knows (0, of an import only): it makes no fee.
 CREATE TABLE total (
     status INTEGER PRIMARY KEY CHECK (status IN (1, 2)),
     count INTEGER NOT NULL DEFAULT 0 CHECK (count >= 0),
     amount_hi INTEGER NOT NULL DEFAULT 0 CHECK (amount_hi >= 0),
     amount_lo INTEGER NOT NULL DEFAULT 0 CHECK (amount_lo BETWEEN 0 AND 999999999),
     sent_hi INTEGER NOT NULL DEFAULT 0 CHECK (sent_hi >= 0),
-    sent_lo INTEGER NOT NULL DEFAULT 0 CHECK (sent_lo BETWEEN 0 AND 999999999)
+    sent_lo INTEGER NOT NULL DEFAULT 0 CHECK (sent_lo BETWEEN 0 AND 999999999),
+    unknown_hi INTEGER NOT NULL DEFAULT 0 CHECK (unknown_hi >= 0),
+    unknown_lo INTEGER NOT NULL DEFAULT 0 CHECK (unknown_lo BETWEEN 0 AND 999999999)
 ) STRICT;
 INSERT INTO total (status) VALUES (1), (2);
 CREATE TRIGGER total_after_insert AFTER INSERT ON payment WHEN NEW.status <> 0 BEGIN
@@ -240,6 +243,30 @@ CREATE TRIGGER total_after_delete AFTER DELETE ON payment WHEN OLD.status <> 0 B
         sent_hi = sent_hi - OLD.amount_sent_msat / 1000000000
             - (sent_lo < OLD.amount_sent_msat % 1000000000),
         sent_lo = (sent_lo + 1000000000 - OLD.amount_sent_msat % 1000000000) % 1000000000
+    WHERE status = OLD.status;
+END;
+CREATE TRIGGER unknown_after_insert AFTER INSERT ON payment
+WHEN NEW.status <> 0 AND NEW.amount_msat = 0 BEGIN
+    UPDATE total SET
+        unknown_hi = unknown_hi + NEW.amount_sent_msat / 1000000000
+            + (unknown_lo + NEW.amount_sent_msat % 1000000000) / 1000000000,
+        unknown_lo = (unknown_lo + NEW.amount_sent_msat % 1000000000) % 1000000000
+    WHERE status = NEW.status;
+END;
+CREATE TRIGGER unknown_after_settle AFTER UPDATE OF status ON payment
+WHEN NEW.status <> 0 AND NEW.amount_msat = 0 BEGIN
+    UPDATE total SET
+        unknown_hi = unknown_hi + NEW.amount_sent_msat / 1000000000
+            + (unknown_lo + NEW.amount_sent_msat % 1000000000) / 1000000000,
+        unknown_lo = (unknown_lo + NEW.amount_sent_msat % 1000000000) % 1000000000
+    WHERE status = NEW.status;
+END;
+CREATE TRIGGER unknown_after_delete AFTER DELETE ON payment
+WHEN OLD.status <> 0 AND OLD.amount_msat = 0 BEGIN
+    UPDATE total SET
+        unknown_hi = unknown_hi - OLD.amount_sent_msat / 1000000000
+            - (unknown_lo < OLD.amount_sent_msat % 1000000000),
+        unknown_lo = (unknown_lo + 1000000000 - OLD.amount_sent_msat % 1000000000) % 1000000000
     WHERE status = OLD.status;
 END;
 
@@ -373,6 +400,20 @@ BEGIN SELECT RAISE(ABORT, 'a description is only ever removed'); END;
 CREATE TRIGGER invoice_imported BEFORE UPDATE OF state, preimage, claim_deadline, amount_held_msat,
     claiming, pay_index, amount_received_msat, paid_at, origin, origin_id ON invoice WHEN OLD.origin <> 0
 BEGIN SELECT RAISE(ABORT, 'an imported invoice is history'); END;
+
+-- The places by updated_index that invoices have left, and the one that each was left for: a listing
+-- shows an invoice where it stood when the listing began, however often it changes meanwhile.
+CREATE TABLE invoice_place (
+    left_at INTEGER PRIMARY KEY CHECK (left_at > place),
+    place INTEGER NOT NULL,
+    invoice_index INTEGER NOT NULL
+) STRICT;
+CREATE INDEX invoice_place_of ON invoice_place (invoice_index, place);
+CREATE TRIGGER invoice_place_left AFTER UPDATE OF updated_index ON invoice
+WHEN NEW.updated_index <> OLD.updated_index
+BEGIN INSERT INTO invoice_place VALUES (NEW.updated_index, OLD.updated_index, NEW.created_index); END;
+CREATE TRIGGER invoice_place_gone AFTER DELETE ON invoice
+BEGIN DELETE FROM invoice_place WHERE invoice_index = OLD.created_index; END;
 
 -- The log of deletions of invoices: what `wait` tells of them, and that no number is given twice.
 CREATE TABLE deleted_invoice (

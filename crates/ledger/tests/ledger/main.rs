@@ -9,6 +9,7 @@
 mod follow;
 mod imports;
 mod invoice_ends;
+mod invoice_lists;
 mod invoices;
 mod paging;
 mod promises;
@@ -16,3 +17,4 @@ mod repeat;
 mod requests;
 mod retire;
 mod scene;
+mod unknown_amounts;

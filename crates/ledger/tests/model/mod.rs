@@ -436,7 +436,9 @@ impl Model {
             payment_hash,
             groupid,
             status,
-            amount_msat: (!counted.is_empty()).then(|| sum(|part| part.amount_msat)),
+            amount_msat: (!counted.is_empty()
+                && counted.iter().all(|part| part.amount_msat != Msat::ZERO))
+            .then(|| sum(|part| part.amount_msat)),
             amount_sent_msat: sum(|part| part.amount_sent_msat),
             number_of_parts: counted.len() as u64,
             created_index: parts[0].created_index,
@@ -491,10 +493,15 @@ impl Model {
     pub(crate) fn totals(&self) -> Totals {
         let sum = |status| {
             let records = self.records.iter().filter(|record| record.status == status);
-            records.fold(Sum::default(), |sum, record| Sum {
-                count: sum.count + 1,
-                amount_msat: sum.amount_msat + u128::from(record.amount_msat.msat()),
-                amount_sent_msat: sum.amount_sent_msat + u128::from(record.amount_sent_msat.msat()),
+            records.fold(Sum::default(), |sum, record| {
+                let sent = u128::from(record.amount_sent_msat.msat());
+                let unknown = u128::from(record.amount_msat == Msat::ZERO);
+                Sum {
+                    count: sum.count + 1,
+                    amount_msat: sum.amount_msat + u128::from(record.amount_msat.msat()),
+                    amount_sent_msat: sum.amount_sent_msat + sent,
+                    sent_for_unknown_msat: sum.sent_for_unknown_msat + unknown * sent,
+                }
             })
         };
         Totals {

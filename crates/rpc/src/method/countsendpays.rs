@@ -57,8 +57,8 @@ pub struct StatusCount {
     pub amount_msat: SumMsat,
     /// What leaves us with them: amount_msat and the fees.
     pub amount_sent_msat: SumMsat,
-    /// The fees: amount_sent_msat less amount_msat. Not there for those that *failed*, which paid
-    /// none.
+    /// The fees: amount_sent_msat less amount_msat, of the parts whose amount is known. Not there for
+    /// those that *failed*, which paid none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fees_msat: Option<SumMsat>,
 }
