@@ -10,6 +10,8 @@ mod holdings;
 mod select;
 mod spend;
 mod stuck;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use bump::ClaimCoins;
 pub use coin::Coin;
@@ -37,6 +39,7 @@ use sendpay_store::Store;
 use sendpay_store::kv::KvError;
 use thiserror::Error;
 
+use crate::chain;
 use crate::kept::GivenOut;
 use crate::keys::Seed;
 use holdings::Holdings;
@@ -174,9 +177,10 @@ impl ChainWallet {
                     .network(network)
                     .create_wallet_no_persist()
                     .map_err(|cause| WalletError::Descriptor(cause.to_string()))?;
-                let start = wallet.latest_checkpoint().insert(BlockId {
-                    height: tip.height,
-                    hash: tip.block_hash,
+                // The network's first block stands there already.
+                let known = chain::blocks(&tip).filter(|(height, _)| *height > 0);
+                let start = known.fold(wallet.latest_checkpoint(), |start, (height, hash)| {
+                    start.insert(BlockId { height, hash })
                 });
                 let update = bdk_wallet::Update {
                     chain: Some(start),
@@ -213,6 +217,13 @@ impl ChainWallet {
         let ticket = this.keep(&mut this.lock());
         settle(ticket).await.map_err(WalletError::Store)?;
         Ok(this)
+    }
+
+    /// Whether there is a wallet in the store.
+    pub(crate) fn is_kept(store: &Store) -> Result<bool, WalletError> {
+        let keys = store.kv_list(PRIMARY, SECONDARY);
+        let keys = keys.map_err(|cause| WalletError::Store(cause.to_string()))?;
+        Ok(!keys.is_empty())
     }
 
     /// Writes all changes as one row, then removes the rows it replaces. They are queued together,
@@ -406,8 +417,15 @@ impl Listen for ChainWallet {
         drop(self.keep(&mut inner));
     }
 
-    fn blocks_disconnected(&self, _: BlockLocator) {
-        // The next block that connects lower down takes the place of those above it.
+    fn blocks_disconnected(&self, fork: BlockLocator) {
+        // The next block that connects takes the place of those above this one, which may be older than
+        // the wallet: nothing could connect to it then.
+        let mut inner = self.lock();
+        inner.held.know_block(BlockId {
+            height: fork.height,
+            hash: fork.block_hash,
+        });
+        drop(self.keep(&mut inner));
     }
 }
 
