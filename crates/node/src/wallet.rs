@@ -20,6 +20,7 @@ pub(crate) use spend::Spend;
 pub(crate) use stuck::Raised;
 pub use stuck::StuckError;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bdk_wallet::chain::{BlockId, ChainPosition, Merge};
@@ -106,7 +107,8 @@ pub enum FundError {
     /// No unspent output of the wallet.
     #[error("Unknown UTXO {0}")]
     UnknownOutput(OutPoint),
-    /// An output that raises the fee of a channel's transaction.
+    /// An output that raises the fee of a channel's transaction, or is change of an opening that is not
+    /// agreed on yet.
     #[error("UTXO {0} already reserved")]
     Reserved(OutPoint),
     /// What would be left is less than what channels with anchors need.
@@ -136,6 +138,10 @@ struct Inner {
     held: Holdings,
     next_row: u64,
     bumps: bump::Bumps,
+    /// Fund channels that their peers have not signed for yet: whoever sent one now could lose what is in
+    /// the channel, and what spends its change is lost when the opening is given up. Not kept: at a start
+    /// those that were not agreed on are forgotten (`review.rs`).
+    unsent: HashSet<Txid>,
 }
 
 /// The wallet, shared by the RPC side, LDK's sweeper and the chain.
@@ -204,6 +210,7 @@ impl ChainWallet {
                 held,
                 next_row,
                 bumps,
+                unsent: HashSet::new(),
             }),
             store,
             network,
@@ -314,7 +321,13 @@ impl ChainWallet {
     pub(crate) fn forget(&self, txid: Txid) -> Option<KvTicket> {
         let mut inner = self.lock();
         inner.held.give_up(txid);
+        inner.unsent.remove(&txid);
         self.keep(&mut inner)
+    }
+
+    /// The peer has signed for the channel that a transaction funds: it is sent.
+    pub(crate) fn agreed(&self, txid: Txid) {
+        self.lock().unsent.remove(&txid);
     }
 
     /// Every script that may be paid.

@@ -8,6 +8,8 @@ use bitcoin::{
 };
 use sendpay_ledger::Ledger;
 
+use super::spend::Signed;
+
 const WORDS: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon \
                      abandon abandon about";
 
@@ -15,6 +17,7 @@ const WORDS: &str = "abandon abandon abandon abandon abandon abandon abandon aba
 struct Bench {
     wallet: ChainWallet,
     first: BlockLocator,
+    made_at: BlockLocator,
     _dir: tempfile::TempDir,
 }
 
@@ -34,6 +37,7 @@ impl Bench {
         Bench {
             wallet,
             first,
+            made_at,
             _dir: dir,
         }
     }
@@ -95,4 +99,74 @@ async fn the_block_at_which_it_was_made_can_be_taken_back() {
     assert_eq!(best.block_hash, tip.block_hash);
     assert_eq!(best.previous_blocks[0], Some(bench.first.block_hash));
     assert_eq!(bench.wallet.extent().0, bench.first.height);
+}
+
+/// To somebody else.
+fn spend(sat: u64) -> Spend {
+    let script = ScriptBuf::new_p2wsh(&bitcoin::WScriptHash::all_zeros());
+    Spend::new(script, Some(Amount::from_sat(sat)), FeeRate::BROADCAST_MIN)
+}
+
+#[tokio::test]
+async fn change_of_an_opening_is_spent_when_the_peer_has_signed_and_not_before() {
+    let bench = Bench::new().await;
+    bench.fund(bench.made_at, 1_000_000).await;
+    let wallet = &bench.wallet;
+    let opening = wallet.pay_for_opening(spend(300_000)).await.unwrap();
+    let txid = opening.transaction.compute_txid();
+    let change = wallet.coins(false).first().unwrap().outpoint;
+    assert_eq!(change.txid, txid, "it is shown");
+    for confirmations_min in [None, Some(0)] {
+        let other = Spend {
+            confirmations_min,
+            ..spend(300_000)
+        };
+        let refused = wallet.pay(other.clone()).await.unwrap_err();
+        assert!(
+            matches!(refused, FundError::Afford { coins: 0, .. }),
+            "{refused:?}"
+        );
+        assert!(wallet.most(&other).is_err());
+    }
+    let named = Spend {
+        outputs: Some(vec![change]),
+        ..spend(300_000)
+    };
+    let refused = wallet.pay(named).await.unwrap_err();
+    assert!(matches!(refused, FundError::Reserved(_)), "{refused:?}");
+    wallet.agreed(txid);
+    wallet.pay(spend(300_000)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_coin_of_an_opening_that_is_given_up_is_free_for_another() {
+    let bench = Bench::new().await;
+    bench.fund(bench.made_at, 1_000_000).await;
+    let wallet = &bench.wallet;
+    let opening = wallet.pay_for_opening(spend(300_000)).await.unwrap();
+    let given_up = wallet.forget(opening.transaction.compute_txid());
+    settle(given_up).await.unwrap();
+    // The very same transaction again, and now it is agreed on.
+    let again = wallet.pay(spend(300_000)).await.unwrap();
+    let coin = |signed: &Signed| signed.transaction.input.first().unwrap().previous_output;
+    assert_eq!(coin(&again), coin(&opening));
+    wallet.pay(spend(300_000)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_fee_of_an_opening_is_raised_when_the_peer_has_signed_and_not_before() {
+    let bench = Bench::new().await;
+    bench.fund(bench.made_at, 1_000_000).await;
+    let wallet = &bench.wallet;
+    let opening = wallet.pay_for_opening(spend(300_000)).await.unwrap();
+    let txid = opening.transaction.compute_txid();
+    let rate = FeeRate::from_sat_per_kwu(5_000);
+    let refused = wallet.raise(txid, rate, false).await.unwrap_err();
+    assert!(
+        matches!(refused, StuckError::NotAgreed(unsent) if unsent == txid),
+        "{refused:?}"
+    );
+    wallet.agreed(txid);
+    let raised = wallet.raise(txid, rate, false).await.unwrap();
+    assert_eq!(raised.parents, Some(vec![opening.transaction]));
 }
