@@ -372,7 +372,10 @@ pub(crate) fn bump(cause: &BumpError) -> RpcError {
     match cause {
         BumpError::Stuck(StuckError::Fund(cause)) => fund(cause),
         BumpError::Stuck(
-            StuckError::Unknown(_) | StuckError::Confirmed(_) | StuckError::NoOutput(_),
+            StuckError::Unknown(_)
+            | StuckError::Confirmed(_)
+            | StuckError::NotAgreed(_)
+            | StuckError::NoOutput(_),
         ) => RpcError::invalid_params(format!("txid: {cause}")),
         BumpError::Stuck(StuckError::RateTooLow { .. }) => {
             RpcError::invalid_params(format!("feerate: {cause}"))

@@ -17,9 +17,9 @@ use bitcoin::block::Header;
 use bitcoin::{Block, BlockHash};
 use lightning::chain::transaction::TransactionData;
 use lightning::chain::{BlockLocator, Confirm, Listen};
-use lightning_block_sync::BlockSourceError;
 use lightning_block_sync::init::validate_best_block_header;
-use lightning_block_sync::poll::ValidatedBlockHeader;
+use lightning_block_sync::poll::{Validate, ValidatedBlockHeader};
+use lightning_block_sync::{BlockSource, BlockSourceError};
 use sendpay_chain::client::{Best, CallError, ChainClient, Confirmed};
 use tokio::sync::{RwLock, watch};
 
@@ -29,7 +29,7 @@ use crate::recovery::Recovery;
 use crate::wallet::SharedWallet;
 
 pub use catch_up::CatchUpError;
-pub(crate) use catch_up::{CaughtUp, catch_up};
+pub(crate) use catch_up::{CaughtUp, blocks, catch_up};
 pub(crate) use follow::follow;
 pub use follow::{ChainView, DeepReorganisation};
 use found::transaction_data;
@@ -275,7 +275,25 @@ impl Listen for Listeners {
     }
 }
 
-/// The manager's view of the chain as a locator.
-pub(crate) fn locator(header: &ValidatedBlockHeader) -> BlockLocator {
-    BlockLocator::new(header.header.block_hash(), header.height)
+/// A block as a locator, with those before it: when it is taken back, Electrum servers know it no more,
+/// and where the chain forks is found by the others.
+pub(crate) async fn locator(
+    client: &ChainClient,
+    block: &ValidatedBlockHeader,
+) -> Result<BlockLocator, CatchUpError> {
+    let mut locator = BlockLocator::new(block.header.block_hash(), block.height);
+    let mut before = block.header.prev_blockhash;
+    let last = locator.previous_blocks.len();
+    for (below, slot) in (1..).zip(locator.previous_blocks.iter_mut()) {
+        let Some(height) = block.height.checked_sub(below) else {
+            break;
+        };
+        *slot = Some(before);
+        if height == 0 || usize::try_from(below) == Ok(last) {
+            break;
+        }
+        let found = client.get_header(&before, Some(height)).await?;
+        before = found.validate(before)?.header.prev_blockhash;
+    }
+    Ok(locator)
 }

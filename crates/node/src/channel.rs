@@ -296,7 +296,7 @@ pub(crate) async fn fund(
         keep: reserve::needed(inner, 0),
         ..spend
     };
-    let transaction = match inner.wallet.pay(spend).await {
+    let transaction = match inner.wallet.pay_for_opening(spend).await {
         Ok(signed) => signed.transaction,
         Err(cause) => {
             fail(inner, user_channel_id, OpenError::Fund(cause));
@@ -352,6 +352,7 @@ pub(crate) fn pending(
     outpoint: OutPoint,
 ) {
     tracing::info!(%channel_id, %outpoint, "channel funded, waiting for its depth");
+    inner.wallet.agreed(outpoint.txid);
     let Some(opening) = take(inner, user_channel_id) else {
         return;
     };

@@ -19,6 +19,7 @@ use lightning::util::persist::{
     SCORER_PERSISTENCE_PRIMARY_NAMESPACE, SCORER_PERSISTENCE_SECONDARY_NAMESPACE,
 };
 use lightning::util::ser::ReadableArgs;
+use lightning_block_sync::poll::ValidatedBlockHeader;
 use sendpay_chain::client::{Broadcaster, ChainClient, Fees};
 use sendpay_ledger::Store;
 use tokio::runtime::Handle;
@@ -109,9 +110,15 @@ fn damaged(what: &'static str) -> impl FnOnce(lightning::ln::msgs::DecodeError) 
 pub(crate) async fn load(
     ground: &Ground,
     seed: &Seed,
-    tip: BlockLocator,
+    tip: &ValidatedBlockHeader,
 ) -> Result<Loaded, StartError> {
     let network = ground.config.network;
+    let store = ground.store.clone();
+    let tip = match ChainWallet::is_kept(&store)? {
+        // It knows where it stands.
+        true => BlockLocator::new(tip.header.block_hash(), tip.height),
+        false => chain::locator(&ground.client, tip).await?,
+    };
     let recovery = Recovery::load(&ground.store, &ground.keys)?;
     let (begins, given_out) = match &recovery {
         None => (tip, GivenOut::default()),
@@ -120,7 +127,6 @@ pub(crate) async fn load(
             (block_at(ground, height, tip).await?, given_out)
         }
     };
-    let store = ground.store.clone();
     let wallet = ChainWallet::open(store, seed, network, begins, given_out).await?;
     // What is made anew beside an older wallet (the sweeper is stored when it has something to sweep)
     // begins where the wallet stands: at the tip, it would hold up the start until all blocks are read.

@@ -110,7 +110,7 @@ impl Node {
             backup_secret: seed.backup_secret()?,
         };
         let tip = chain::tip(&ground.client).await?;
-        let loaded = load(&ground, &seed, chain::locator(&tip)).await?;
+        let loaded = load(&ground, &seed, &tip).await?;
         let (loaded, caught_up, finder) = replay_blocks(&ground, loaded).await?;
         let CaughtUp { headers, tip, view } = caught_up;
         let listener = bind(&ground.config).await?;

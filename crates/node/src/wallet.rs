@@ -10,6 +10,8 @@ mod holdings;
 mod select;
 mod spend;
 mod stuck;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use bump::ClaimCoins;
 pub use coin::Coin;
@@ -18,6 +20,7 @@ pub(crate) use spend::Spend;
 pub(crate) use stuck::Raised;
 pub use stuck::StuckError;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bdk_wallet::chain::{BlockId, ChainPosition, Merge};
@@ -37,6 +40,7 @@ use sendpay_store::Store;
 use sendpay_store::kv::KvError;
 use thiserror::Error;
 
+use crate::chain;
 use crate::kept::GivenOut;
 use crate::keys::Seed;
 use holdings::Holdings;
@@ -103,7 +107,8 @@ pub enum FundError {
     /// No unspent output of the wallet.
     #[error("Unknown UTXO {0}")]
     UnknownOutput(OutPoint),
-    /// An output that raises the fee of a channel's transaction.
+    /// An output that raises the fee of a channel's transaction, or is change of an opening that is not
+    /// agreed on yet.
     #[error("UTXO {0} already reserved")]
     Reserved(OutPoint),
     /// What would be left is less than what channels with anchors need.
@@ -133,6 +138,10 @@ struct Inner {
     held: Holdings,
     next_row: u64,
     bumps: bump::Bumps,
+    /// Fund channels that their peers have not signed for yet: whoever sent one now could lose what is in
+    /// the channel, and what spends its change is lost when the opening is given up. Not kept: at a start
+    /// those that were not agreed on are forgotten (`review.rs`).
+    unsent: HashSet<Txid>,
 }
 
 /// The wallet, shared by the RPC side, LDK's sweeper and the chain.
@@ -174,9 +183,10 @@ impl ChainWallet {
                     .network(network)
                     .create_wallet_no_persist()
                     .map_err(|cause| WalletError::Descriptor(cause.to_string()))?;
-                let start = wallet.latest_checkpoint().insert(BlockId {
-                    height: tip.height,
-                    hash: tip.block_hash,
+                // The network's first block stands there already.
+                let known = chain::blocks(&tip).filter(|(height, _)| *height > 0);
+                let start = known.fold(wallet.latest_checkpoint(), |start, (height, hash)| {
+                    start.insert(BlockId { height, hash })
                 });
                 let update = bdk_wallet::Update {
                     chain: Some(start),
@@ -200,6 +210,7 @@ impl ChainWallet {
                 held,
                 next_row,
                 bumps,
+                unsent: HashSet::new(),
             }),
             store,
             network,
@@ -213,6 +224,13 @@ impl ChainWallet {
         let ticket = this.keep(&mut this.lock());
         settle(ticket).await.map_err(WalletError::Store)?;
         Ok(this)
+    }
+
+    /// Whether there is a wallet in the store.
+    pub(crate) fn is_kept(store: &Store) -> Result<bool, WalletError> {
+        let keys = store.kv_list(PRIMARY, SECONDARY);
+        let keys = keys.map_err(|cause| WalletError::Store(cause.to_string()))?;
+        Ok(!keys.is_empty())
     }
 
     /// Writes all changes as one row, then removes the rows it replaces. They are queued together,
@@ -303,7 +321,13 @@ impl ChainWallet {
     pub(crate) fn forget(&self, txid: Txid) -> Option<KvTicket> {
         let mut inner = self.lock();
         inner.held.give_up(txid);
+        inner.unsent.remove(&txid);
         self.keep(&mut inner)
+    }
+
+    /// The peer has signed for the channel that a transaction funds: it is sent.
+    pub(crate) fn agreed(&self, txid: Txid) {
+        self.lock().unsent.remove(&txid);
     }
 
     /// Every script that may be paid.
@@ -406,8 +430,15 @@ impl Listen for ChainWallet {
         drop(self.keep(&mut inner));
     }
 
-    fn blocks_disconnected(&self, _: BlockLocator) {
-        // The next block that connects lower down takes the place of those above it.
+    fn blocks_disconnected(&self, fork: BlockLocator) {
+        // The next block that connects takes the place of those above this one, which may be older than
+        // the wallet: nothing could connect to it then.
+        let mut inner = self.lock();
+        inner.held.know_block(BlockId {
+            height: fork.height,
+            hash: fork.block_hash,
+        });
+        drop(self.keep(&mut inner));
     }
 }
 

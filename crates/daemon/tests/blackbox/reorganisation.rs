@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Backend, Node, Pair, hop, wait_for, with_every_backend};
+use crate::harness::{Backend, Chain, Node, Pair, hop, wait_for, with_every_backend};
 
 /// The hash of a preimage of 32 times 1.
 const PREIMAGE: &str = "0101010101010101010101010101010101010101010101010101010101010101";
@@ -14,6 +14,8 @@ with_every_backend! {
     coins_of_a_reorganised_block_leave_the_wallet_and_come_again_with_another,
     a_held_htlc_outlives_three_reorganised_blocks_and_a_restart,
     six_blocks_that_were_taken_back_while_the_node_was_off_are_told_of,
+    a_node_outlives_the_block_at_which_it_was_made,
+    a_node_outlives_the_block_at_which_it_was_made_also_while_it_is_off,
 }
 
 impl Pair {
@@ -205,4 +207,36 @@ fn six_blocks_that_were_taken_back_while_the_node_was_off_are_told_of(backend: B
         let expected = format!("6 blocks above height {fork} were taken back");
         assert!(told.starts_with(&expected), "{info}");
     }
+}
+
+/// One mature coinbase; the first halving is not reached.
+const COINBASE_MSAT: u64 = 5_000_000_000_000;
+
+fn a_node_outlives_the_block_at_which_it_was_made(backend: Backend) {
+    let dir = tempfile::tempdir().unwrap();
+    let chain = Chain::with(dir.path(), backend);
+    chain.mine(3);
+    let mut alice = Node::start(dir.path(), "alice", &chain, &[]);
+    chain.reorganise(1);
+    alice.wait_for_height(chain.height());
+    alice.fund(&chain);
+    assert_eq!(funds_msat(&alice), COINBASE_MSAT);
+    alice.kill();
+    alice.resume();
+    // Of so many blocks at once the last may not have been durable.
+    alice.wait_for_height(chain.height());
+    assert_eq!(funds_msat(&alice), COINBASE_MSAT);
+}
+
+fn a_node_outlives_the_block_at_which_it_was_made_also_while_it_is_off(backend: Backend) {
+    let dir = tempfile::tempdir().unwrap();
+    let chain = Chain::with(dir.path(), backend);
+    chain.mine(5);
+    let mut alice = Node::start(dir.path(), "alice", &chain, &[]);
+    alice.kill();
+    chain.reorganise(3);
+    alice.resume();
+    alice.wait_for_height(chain.height());
+    alice.fund(&chain);
+    assert_eq!(funds_msat(&alice), COINBASE_MSAT);
 }

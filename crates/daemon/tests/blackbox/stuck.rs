@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use bitcoin::consensus::encode::deserialize_hex;
 use bitcoin::{Address, Amount, Transaction};
+use nix::sys::signal::Signal;
+use sendpay_rpc::client::CallError;
+use sendpay_rpc::notification::Told;
 use serde_json::{Value, json};
 
 use crate::harness::{Backend, Chain, Node, wait_for, with_every_backend};
@@ -16,6 +19,9 @@ with_every_backend! {
 
 /// Of nobody here.
 const ELSEWHERE: &str = "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqgw";
+
+/// How the news of a funding transaction begins.
+const MADE: &str = "The peer agreed: it is funded by transaction ";
 
 struct Scene {
     alice: Node,
@@ -137,6 +143,65 @@ fn a_child_pays_for_what_funds_a_channel(backend: Backend) {
     let bump = json!({"txid": bumped["txid"], "feerate": "80000perkb"});
     let third = scene.alice.call("bumpfee", bump);
     assert_eq!(third["replaces"], bumped["txid"]);
+    scene.chain.mine(6);
+    bob.wait_for_height(scene.chain.height());
+    wait_for("a usable channel", || {
+        scene.alice.usable_channel(&opened["channel_id"])
+    });
+}
+
+impl Scene {
+    /// Opens a channel and asks for a higher fee as soon as its funding is made, while the peer is stopped.
+    fn open_and_bump(&self, peer: &Node) -> (Value, Result<Value, CallError>) {
+        let mut client = self.alice.client();
+        client.enable_notifications().unwrap();
+        let (mut result, mut bumped) = (Vec::new(), None);
+        let outcome = client.call_telling(
+            "fundchannel",
+            &json!({"id": peer.id, "amount": 1_000_000, "feerate": "1012perkb"}),
+            &mut |told| {
+                let Told::Message { message, .. } = told else {
+                    return;
+                };
+                let Some(txid) = message.strip_prefix(MADE) else {
+                    return;
+                };
+                peer.signal(Signal::SIGSTOP);
+                let bump = json!({"txid": txid, "feerate": "20000perkb"});
+                bumped = Some(self.alice.try_call("bumpfee", bump));
+                peer.signal(Signal::SIGCONT);
+            },
+            &mut |bytes| {
+                result.extend_from_slice(bytes);
+                Ok(())
+            },
+        );
+        outcome.unwrap();
+        (serde_json::from_slice(&result).unwrap(), bumped.unwrap())
+    }
+}
+
+#[test]
+fn what_funds_a_channel_is_not_sent_for_a_higher_fee_before_the_peer_has_signed() {
+    let scene = Scene::on(Backend::Embedded);
+    let bob = Node::start(scene.dir.path(), "bob", &scene.chain, &[]);
+    scene.alice.connect(&bob);
+    // A peer that signs before it can be stopped is asked again.
+    let (opened, refused) = (0..20)
+        .find_map(|_| {
+            let (opened, bumped) = scene.open_and_bump(&bob);
+            scene.mine();
+            Some((opened, bumped.err()?))
+        })
+        .unwrap();
+    let CallError::Rpc(refused) = refused else {
+        panic!("{refused:?}")
+    };
+    let expected = format!(
+        "txid: {} is not sent yet: the channel that it funds is not agreed on yet, its peer has not signed",
+        opened["txid"].as_str().unwrap()
+    );
+    assert_eq!((refused.code, refused.message), (-32602, expected));
     scene.chain.mine(6);
     bob.wait_for_height(scene.chain.height());
     wait_for("a usable channel", || {

@@ -125,7 +125,7 @@ async fn meeting_block(
 }
 
 /// The blocks that a locator names, with their heights.
-fn blocks(locator: &BlockLocator) -> impl Iterator<Item = (u32, BlockHash)> {
+pub(crate) fn blocks(locator: &BlockLocator) -> impl Iterator<Item = (u32, BlockHash)> {
     let earlier = (1..).zip(locator.previous_blocks).filter_map({
         let height = locator.height;
         move |(below, hash)| Some((height.checked_sub(below)?, hash?))

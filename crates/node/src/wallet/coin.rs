@@ -56,15 +56,18 @@ impl ChainWallet {
 /// The coins that a transaction may take: those that are named and no others, or all that are free.
 ///
 /// `confirmations_min`: what a coin needs that is not named. None: one, or that it is change of ours.
+/// Change of an opening that is not agreed on yet is not free.
 pub(super) fn spendable(
     inner: &Inner,
     named: Option<&[OutPoint]>,
     confirmations_min: Option<u32>,
 ) -> Result<Vec<LocalOutput>, FundError> {
     let reserved = set_aside(&inner.bumps);
+    let is_unsent = |coin: &OutPoint| inner.unsent.contains(&coin.txid);
     let mut coins: Vec<LocalOutput> = inner.held.unspent().collect();
     if let Some(named) = named {
-        if let Some(coin) = named.iter().find(|coin| reserved.contains(coin)) {
+        let is_taken = |coin: &&OutPoint| reserved.contains(coin) || is_unsent(coin);
+        if let Some(coin) = named.iter().find(is_taken) {
             return Err(FundError::Reserved(*coin));
         }
         let is_known = |wanted: &OutPoint| coins.iter().any(|coin| coin.outpoint == *wanted);
@@ -80,7 +83,7 @@ pub(super) fn spendable(
             Some(least) => height(coin).map_or(0, |height| next.saturating_sub(height)) >= least,
             None => !is_strangers(coin),
         };
-        let taken = reserved.contains(&coin.outpoint);
+        let taken = reserved.contains(&coin.outpoint) || is_unsent(&coin.outpoint);
         deep_enough && !taken && !is_immature(&inner.held, coin) && !inner.held.is_truc(coin)
     });
     Ok(coins)

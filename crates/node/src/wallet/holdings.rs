@@ -258,11 +258,20 @@ impl Holdings {
         self.add(tx_update, Some(anchor.block_id));
     }
 
+    /// Takes a block of the chain in that may be older than the wallet's first.
+    pub(super) fn know_block(&mut self, block: BlockId) {
+        self.update(TxUpdate::default(), Some(block));
+    }
+
     /// `block`: one that the wallet may not know yet, because it is older than its first.
     fn add(&mut self, tx_update: TxUpdate<ConfirmationBlockTime>, block: Option<BlockId>) {
         if tx_update.txs.is_empty() && tx_update.evicted_ats.is_empty() {
             return;
         }
+        self.update(tx_update, block);
+    }
+
+    fn update(&mut self, tx_update: TxUpdate<ConfirmationBlockTime>, block: Option<BlockId>) {
         let chain = block.map(|block| self.wallet.latest_checkpoint().insert(block));
         let update = Update {
             tx_update,

@@ -56,10 +56,22 @@ pub(crate) struct Signed {
 impl ChainWallet {
     /// A signed transaction, its inputs taken so that no other transaction uses them.
     pub(crate) async fn pay(&self, spend: Spend) -> Result<Signed, FundError> {
+        self.make(spend, false).await
+    }
+
+    /// The same for an opening: nothing may stand on it before it is agreed on (`agreed`).
+    pub(crate) async fn pay_for_opening(&self, spend: Spend) -> Result<Signed, FundError> {
+        self.make(spend, true).await
+    }
+
+    async fn make(&self, spend: Spend, is_opening: bool) -> Result<Signed, FundError> {
         let (signed, ticket) = {
             let mut inner = self.lock();
             let unsigned = unsigned(&mut inner, &spend)?;
             let transaction = sign(self, &inner, unsigned.clone())?;
+            if is_opening {
+                inner.unsent.insert(transaction.compute_txid());
+            }
             inner.held.see(transaction.clone());
             let signed = Signed {
                 transaction,

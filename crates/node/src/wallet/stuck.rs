@@ -33,6 +33,11 @@ pub enum StuckError {
         /// What it pays.
         rate: FeeRate,
     },
+    /// It, or what it stands on, funds a channel that is still being opened.
+    #[error(
+        "{0} is not sent yet: the channel that it funds is not agreed on yet, its peer has not signed"
+    )]
+    NotAgreed(Txid),
     /// It can neither be replaced nor does it pay anything to the wallet.
     #[error("{0} cannot be replaced, and pays this wallet nothing that a child could spend")]
     NoOutput(Txid),
@@ -61,6 +66,11 @@ impl ChainWallet {
         let (raised, ticket) = {
             let mut inner = self.lock();
             let stuck = waiting(&inner.held.wallet, txid)?;
+            let parents = with_ancestors(&inner.held.wallet, stuck.clone());
+            let mut txids = parents.iter().map(Transaction::compute_txid);
+            if let Some(unsent) = txids.find(|txid| inner.unsent.contains(txid)) {
+                return Err(StuckError::NotAgreed(unsent));
+            }
             let has = inner.held.wallet.calculate_fee_rate(&stuck).ok();
             if let Some(has) = has.filter(|has| *has >= rate) {
                 return Err(StuckError::RateTooLow { txid, rate: has });
@@ -74,7 +84,6 @@ impl ChainWallet {
                     parents: None,
                 }
             } else {
-                let parents = with_ancestors(&inner.held.wallet, stuck);
                 let psbt = child(&mut inner, txid, &parents, rate)?;
                 Raised {
                     transaction: sign(self, &inner, psbt)?,
