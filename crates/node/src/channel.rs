@@ -7,7 +7,7 @@ use std::time::Duration;
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, Txid, WScriptHash};
-use lightning::events::ClosureReason;
+use lightning::events::{ClosureReason, FundingInfo};
 use lightning::ln::script::ShutdownScript;
 use lightning::ln::types::ChannelId;
 use lightning::sign::EntropySource;
@@ -341,6 +341,23 @@ fn abandon(inner: &Inner, id: ChannelId, node_id: PublicKey, why: &str) {
 fn fail(inner: &Inner, user_channel_id: u128, error: OpenError) {
     if let Some(opening) = take(inner, user_channel_id) {
         drop(opening.done.send(Err(error)));
+    }
+}
+
+/// A funding transaction that will never be used: its coins are free again. Not that of a channel that
+/// was agreed on: LDK discards it too when the channel closes while its state is being written, and it is
+/// with the chain.
+pub(crate) fn discard_funding(inner: &Inner, channel_id: &ChannelId, info: &FundingInfo) {
+    if inner.written.knows(channel_id) {
+        return;
+    }
+    match info {
+        FundingInfo::Tx { transaction } => {
+            drop(inner.wallet.forget(transaction.compute_txid()));
+        }
+        FundingInfo::OutPoint { outpoint } => drop(inner.wallet.forget(outpoint.txid)),
+        // Only of splices and dual funding, which this node does not switch on.
+        FundingInfo::Contribution { .. } => {}
     }
 }
 

@@ -194,7 +194,7 @@ async fn on_chain(inner: &Arc<Inner>, event: Event) -> Result<(), ReplayEvent> {
         Event::DiscardFunding {
             channel_id,
             funding_info,
-        } => inner.discard_funding(&channel_id, &funding_info),
+        } => channel::discard_funding(inner, &channel_id, &funding_info),
         Event::SpendableOutputs {
             outputs,
             channel_id,

@@ -79,9 +79,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::{Address, Amount, FeeRate, Network, Txid};
-use lightning::events::FundingInfo;
 use lightning::ln::channelmanager::PaymentId as LdkPaymentId;
-use lightning::ln::types::ChannelId;
 use lightning::util::config::UserConfig;
 use sendpay_chain::client::{Broadcaster, ChainClient, Fees};
 use sendpay_ledger::{Begun, Failure, Invoice, Ledger, NodeId, PaymentHash, Preimage, Store};
@@ -235,23 +233,6 @@ impl Inner {
     pub(crate) fn funding_feerate(&self) -> FeeRate {
         let per_kw = self.fees.on_chain_payment_sat_per_kw();
         FeeRate::from_sat_per_kwu(u64::from(per_kw))
-    }
-
-    /// A funding transaction that will never be used: its coins are free again. Not that of a channel that
-    /// was agreed on: LDK discards it too when the channel closes while its state is being written, and it is
-    /// with the chain.
-    pub(crate) fn discard_funding(&self, channel_id: &ChannelId, info: &FundingInfo) {
-        if self.written.knows(channel_id) {
-            return;
-        }
-        match info {
-            FundingInfo::Tx { transaction } => {
-                drop(self.wallet.forget(transaction.compute_txid()));
-            }
-            FundingInfo::OutPoint { outpoint } => drop(self.wallet.forget(outpoint.txid)),
-            // Only of splices and dual funding, which this node does not switch on.
-            FundingInfo::Contribution { .. } => {}
-        }
     }
 
     fn alias(&self) -> String {
